@@ -1,0 +1,115 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// HostID is a systemd machine id (machine-id(5)): 32 lower-case hex digits.
+type HostID string
+
+// ErrBadHostID says that a text is not a machine id.
+var ErrBadHostID = errors.New("not a machine id: want 32 hex digits, as in /etc/machine-id")
+
+// ParseHostID accepts a machine id.
+func ParseHostID(s string) (HostID, error) {
+	if len(s) != 32 {
+		return "", fmt.Errorf("host %q: %w", s, ErrBadHostID)
+	}
+	for _, c := range s {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return "", fmt.Errorf("host %q: %w", s, ErrBadHostID)
+		}
+	}
+	return HostID(s), nil
+}
+
+// Short is the first eight digits, as lists show it.
+func (id HostID) Short() string { return string(id[:min(8, len(id))]) }
+
+// Note says who asked for something, when and why. When is the clock of the
+// daemon that took the request and is shown, never compared.
+type Note struct {
+	Who  string    `json:"who"`
+	When time.Time `json:"when"`
+	Why  string    `json:"why,omitempty"`
+}
+
+// HostSpec is what an operator said about a host (key host/<id>).
+type HostSpec struct {
+	Labels  map[string]string `json:"labels,omitempty"` // override those of HostInfo; "" removes one
+	Cordon  *Note             `json:"cordon,omitempty"`
+	Removed *Note             `json:"removed,omitempty"`
+}
+
+// HostInfo is what a host's agent says about its host (key hostinfo/<id>). It is a
+// plain key, believed while Alive exists with the same boot id.
+type HostInfo struct {
+	Boot     string            `json:"boot"`
+	Name     string            `json:"name"`
+	Address  string            `json:"address"` // host:port of its API
+	Version  string            `json:"version"` // of flotilla
+	OS       string            `json:"os,omitempty"`
+	Kernel   string            `json:"kernel,omitempty"`
+	Systemd  int               `json:"systemd,omitempty"`
+	Runtimes map[string]string `json:"runtimes,omitempty"` // docker, podman → version
+	CPUs     int               `json:"cpus,omitempty"`
+	Memory   int64             `json:"memory,omitempty"` // bytes
+	Labels   map[string]string `json:"labels,omitempty"` // from the agent's flags
+}
+
+// Alive is a host's leased sign of life (key alive/<id>). The key's create
+// revision names this life of the host; orders rest on it.
+type Alive struct {
+	Address string `json:"address"`
+	Boot    string `json:"boot"`
+	Nonce   string `json:"nonce"` // random, kept in /run: tells a restarted agent from a second host with the same id
+	Version string `json:"version"`
+}
+
+// Host is everything known of one host in a Snapshot.
+type Host struct {
+	ID       HostID
+	Spec     HostSpec
+	SpecRev  int64 // mod revision of host/<id>, 0 without one
+	Info     *HostInfo
+	Alive    *Alive
+	AliveRev int64     // create revision of alive/<id>, 0 while absent
+	Absent   time.Time // when this process first saw the host absent; zero while alive
+	Placed   map[Unit]*Placed
+	Status   map[Unit]*Status
+}
+
+// Labels unites what the agent and the operator say; the operator wins, and an
+// empty value of the operator's removes a label.
+func (h *Host) Labels() map[string]string {
+	out := map[string]string{}
+	if h.Info != nil {
+		for k, v := range h.Info.Labels {
+			out[k] = v
+		}
+	}
+	for k, v := range h.Spec.Labels {
+		out[k] = v
+		if v == "" {
+			delete(out, k)
+		}
+	}
+	return out
+}
+
+// Name is the host name, or the short id of a host that never said one.
+func (h *Host) Name() string {
+	if h.Info != nil && h.Info.Name != "" {
+		return h.Info.Name
+	}
+	return h.ID.Short()
+}
+
+// StatusOf is the unit's status on this host if it can be believed: the host is
+// alive and its present boot reported it.
+func (h *Host) StatusOf(u Unit) (*Status, bool) {
+	s := h.Status[u]
+	return s, s != nil && h.Alive != nil && h.Alive.Boot == s.Boot
+}

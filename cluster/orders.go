@@ -1,0 +1,42 @@
+package cluster
+
+// Term is one leadership: the create revision of the leader key. Every write of a
+// leader compares it (law 3).
+type Term struct {
+	Revision int64
+	Leader   HostID
+}
+
+// Orders is a set of leader writes that must happen together or not at all: one
+// placement, or a move (tombstone there, placement here), with the revisions the
+// decision rested on. The store refuses it as stale when any condition fails.
+type Orders struct {
+	Put    []Placed // Rev is ignored
+	Delete []Where
+	If     []Condition
+}
+
+// Where names one placement key.
+type Where struct {
+	Host HostID
+	Unit Unit
+}
+
+// ConditionKind says which key a Condition speaks of.
+type ConditionKind int
+
+// The kinds of conditions.
+const (
+	UnitAt   ConditionKind = iota + 1 // mod revision of unit/<Unit>; 0 = the head does not exist
+	AliveAt                           // create revision of alive/<Host>; 0 = the host is absent
+	PlacedAt                          // mod revision of to/<Host>/place/<Unit>; 0 = there is none
+	HostsAt                           // mod revision of epoch/hosts; 0 = never written
+)
+
+// Condition is one revision a decision rested on.
+type Condition struct {
+	Kind     ConditionKind
+	Host     HostID
+	Unit     Unit
+	Revision int64
+}

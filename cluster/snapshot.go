@@ -1,0 +1,160 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Snapshot is the whole cluster at one revision, with its indexes. The store's mirror
+// changes it through the Set methods, one owner at a time; planners only read it. Nothing is decided on a snapshot that is not Complete.
+type Snapshot struct {
+	Revision   int64
+	Complete   bool
+	Store      Identity
+	Hosts      map[HostID]*Host
+	Units      map[Unit]*UnitHead
+	Placed     map[Unit]map[HostID]*Placed // the same values as Host.Placed, by unit
+	HostsEpoch int64                       // mod revision of epoch/hosts
+	Watched    time.Time                   // since when this process sees every change without a gap
+	Resumed    int64                       // mod revision of the operator's failover resume, 0 without one
+}
+
+// NewSnapshot is an empty, incomplete snapshot.
+func NewSnapshot() *Snapshot {
+	return &Snapshot{
+		Hosts:  map[HostID]*Host{},
+		Units:  map[Unit]*UnitHead{},
+		Placed: map[Unit]map[HostID]*Placed{},
+	}
+}
+
+// host finds or makes the entry of a host.
+func (s *Snapshot) host(id HostID) *Host {
+	h := s.Hosts[id]
+	if h == nil {
+		h = &Host{ID: id, Placed: map[Unit]*Placed{}, Status: map[Unit]*Status{}}
+		s.Hosts[id] = h
+	}
+	return h
+}
+
+// SetUnit records a unit head.
+func (s *Snapshot) SetUnit(u *UnitHead) { s.Units[u.Name] = u }
+
+// DeleteUnit forgets a unit head; its placements stay until the leader ends them.
+func (s *Snapshot) DeleteUnit(name Unit) { delete(s.Units, name) }
+
+// SetHostSpec records what the operator says of a host.
+func (s *Snapshot) SetHostSpec(id HostID, spec HostSpec, rev int64) {
+	h := s.host(id)
+	h.Spec, h.SpecRev = spec, rev
+}
+
+// DeleteHostSpec forgets what the operator said.
+func (s *Snapshot) DeleteHostSpec(id HostID) {
+	if h := s.Hosts[id]; h != nil {
+		h.Spec, h.SpecRev = HostSpec{}, 0
+		s.prune(h)
+	}
+}
+
+// SetHostInfo records what an agent says of its host; a host first seen this way
+// without a sign of life counts as absent from now on.
+func (s *Snapshot) SetHostInfo(id HostID, info *HostInfo, now time.Time) {
+	h := s.host(id)
+	h.Info = info
+	if info == nil {
+		s.prune(h)
+		return
+	}
+	if h.Alive == nil && h.Absent.IsZero() {
+		h.Absent = now
+	}
+}
+
+// SetAlive records a sign of life; rev is the key's create revision.
+func (s *Snapshot) SetAlive(id HostID, a *Alive, rev int64) {
+	h := s.host(id)
+	h.Alive, h.AliveRev, h.Absent = a, rev, time.Time{}
+}
+
+// DeleteAlive records that a host's lease ended.
+func (s *Snapshot) DeleteAlive(id HostID, now time.Time) {
+	h := s.host(id)
+	h.Alive, h.AliveRev = nil, 0
+	if h.Absent.IsZero() {
+		h.Absent = now
+	}
+}
+
+// SetPlaced records a placement.
+func (s *Snapshot) SetPlaced(p *Placed) {
+	s.host(p.Host).Placed[p.Unit] = p
+	m := s.Placed[p.Unit]
+	if m == nil {
+		m = map[HostID]*Placed{}
+		s.Placed[p.Unit] = m
+	}
+	m[p.Host] = p
+}
+
+// DeletePlaced forgets a placement.
+func (s *Snapshot) DeletePlaced(w Where) {
+	if m := s.Placed[w.Unit]; m != nil {
+		delete(m, w.Host)
+		if len(m) == 0 {
+			delete(s.Placed, w.Unit)
+		}
+	}
+	if h := s.Hosts[w.Host]; h != nil {
+		delete(h.Placed, w.Unit)
+		s.prune(h)
+	}
+}
+
+// SetStatus records an agent's report of one unit.
+func (s *Snapshot) SetStatus(w Where, st *Status) { s.host(w.Host).Status[w.Unit] = st }
+
+// DeleteStatus forgets a report.
+func (s *Snapshot) DeleteStatus(w Where) {
+	if h := s.Hosts[w.Host]; h != nil {
+		delete(h.Status, w.Unit)
+		s.prune(h)
+	}
+}
+
+// prune drops a host of which nothing is known any more.
+func (s *Snapshot) prune(h *Host) {
+	if h.SpecRev == 0 && h.Info == nil && h.Alive == nil && len(h.Placed) == 0 && len(h.Status) == 0 {
+		delete(s.Hosts, h.ID)
+	}
+}
+
+// KnownHosts are the hosts that belong to the cluster, in the order of their ids: those
+// with an agent's word about themselves that no operator removed.
+func (s *Snapshot) KnownHosts() []*Host {
+	out := make([]*Host, 0, len(s.Hosts))
+	for _, h := range s.Hosts {
+		if (h.Info != nil || h.Alive != nil) && h.Spec.Removed == nil {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Host) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// UnitNames are the names of all unit heads and of all placements without a head, sorted.
+func (s *Snapshot) UnitNames() []Unit {
+	out := make([]Unit, 0, len(s.Units))
+	for n := range s.Units {
+		out = append(out, n)
+	}
+	for n := range s.Placed {
+		if s.Units[n] == nil {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,146 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	"flotilla/units"
+)
+
+// Unit is a unit's name.
+type Unit = units.Name
+
+// UnitSpec is the head of a raw unit (key unit/<name>), written by users only.
+// Run rises with every start, Restart with every restart or replaced content: the
+// agent compares them with what it last carried out, so that an order is
+// obeyed once, whoever dies in between.
+type UnitSpec struct {
+	Blob     units.Hash   `json:"blob"`
+	Template Unit         `json:"template,omitempty"` // the template an instance was made of
+	Target   units.Target `json:"target"`
+	Run      int64        `json:"run,omitempty"`
+	Restart  int64        `json:"restart,omitempty"`
+	By       Note         `json:"by"`
+}
+
+// UnitHead is a UnitSpec in a Snapshot, with its content parsed.
+type UnitHead struct {
+	Name Unit
+	Spec UnitSpec
+	Rev  int64       // mod revision of the head
+	File *units.File // nil while the blob is not at hand
+	Req  units.Requirements
+	Bad  string // why the content cannot be used; such a unit is never touched
+}
+
+// Order is the state the leader wants of a placement.
+type Order int
+
+// The orders. Gone is the tombstone: only this explicit order ends a unit on a host
+// (law 1: absence is never an order).
+const (
+	Loaded Order = iota + 1
+	Launched
+	Draining
+	Gone
+)
+
+var orders = [...]string{Loaded: "loaded", Launched: "launched", Draining: "draining", Gone: "gone"}
+
+// String is the order's word in keys, API and CLI.
+func (o Order) String() string {
+	if o < Loaded || o > Gone {
+		return fmt.Sprintf("order(%d)", int(o))
+	}
+	return orders[o]
+}
+
+// MarshalText writes the order's word; an unknown order is an error.
+func (o Order) MarshalText() ([]byte, error) {
+	if o < Loaded || o > Gone {
+		return nil, fmt.Errorf("unknown order %d", int(o))
+	}
+	return []byte(orders[o]), nil
+}
+
+// UnmarshalText reads an order's word; an unknown word is an error and leaves o alone.
+func (o *Order) UnmarshalText(b []byte) error {
+	for i, w := range orders {
+		if w != "" && w == string(b) {
+			*o = Order(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown order %q", b)
+}
+
+// Placement is a leader's order (key to/<host>/place/<unit>): this unit, these
+// bytes, on this host, in this state. Generation is the store revision it was
+// decided at: it only grows for a unit, over moves and over destroy and submit, and
+// doubles as the fence token.
+type Placement struct {
+	Generation int64         `json:"generation"`
+	State      Order         `json:"state"`
+	Blob       units.Hash    `json:"blob"`
+	Run        int64         `json:"run,omitempty"`
+	Restart    int64         `json:"restart,omitempty"`
+	Fence      bool          `json:"fence,omitempty"`
+	StopWithin time.Duration `json:"stop_within,omitempty"` // nanoseconds; 0 = the unit's own TimeoutStopSec
+	Reason     string        `json:"reason"`
+}
+
+// Placed is a Placement in a Snapshot.
+type Placed struct {
+	Placement
+	Host HostID
+	Unit Unit
+	Rev  int64 // mod revision
+}
+
+// Status is what a host's agent reports of one unit (key status/<host>/<unit>). It
+// is believed while the host is alive with the same boot id.
+type Status struct {
+	Generation int64       `json:"generation"` // of the placement that was obeyed; 0 for an orphan
+	Order      Order       `json:"order,omitempty"`
+	Blob       units.Hash  `json:"blob,omitempty"`   // what the unit file holds
+	DropIn     units.Hash  `json:"dropin,omitempty"` // what our drop-in holds
+	Boot       string      `json:"boot"`
+	State      units.State `json:"state"`
+	Invocation string      `json:"invocation,omitempty"`
+	Since      time.Time   `json:"since,omitzero"`
+	Restarts   int         `json:"restarts,omitempty"` // automatic restarts by systemd
+	Orphan     bool        `json:"orphan,omitempty"`   // ours, running, without any order
+	Message    string      `json:"message,omitempty"`  // why it is not as ordered, one sentence
+	Tail       []string    `json:"tail,omitempty"`     // last log lines of a failed unit, at most 10
+}
+
+// Acknowledged says that the tombstone p was carried out on a host: nothing of the
+// unit runs there any more.
+func (s *Status) Acknowledged(p Placement) bool {
+	return s != nil && p.State == Gone && s.Order == Gone && s.Generation >= p.Generation
+}
+
+// View is all that one agent obeys, read at one revision: the placements under
+// to/<host>/ and the store's identity. An agent acts on complete views only.
+type View struct {
+	Host     HostID             `json:"host"`
+	Store    Identity           `json:"store"`
+	Revision int64              `json:"revision"`
+	Place    map[Unit]Placement `json:"place"`
+	Accepted *Acceptance        `json:"accepted,omitempty"`
+}
+
+// Identity is the store's own random id and its generation (key store). etcd's
+// cluster id is no identity: the same flags after a wipe give the same one.
+type Identity struct {
+	ID         string `json:"id"`         // 32 hex digits, random
+	Generation int64  `json:"generation"` // raised by a restore
+	Schema     string `json:"schema"`     // semantic version of the key layout
+}
+
+// Acceptance is an operator's word that hosts frozen on the store Old may follow
+// this one (key accepted).
+type Acceptance struct {
+	Old string `json:"old"`
+	By  Note   `json:"by"`
+}
