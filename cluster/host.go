@@ -77,8 +77,11 @@ type Host struct {
 	Alive    *Alive
 	AliveRev int64     // create revision of alive/<id>, 0 while absent
 	Absent   time.Time // when this process first saw the host absent; zero while alive
-	Placed   map[Unit]*Placed
-	Status   map[Unit]*Status
+	// AbsentRev is the revision at which the watch saw the lease end; 0 while alive, and
+	// for a host that was absent already when the mirror was loaded.
+	AbsentRev int64
+	Placed    map[Unit]*Placed
+	Status    map[Unit]*Status
 }
 
 // Labels unites what the agent and the operator say; the operator wins, and an

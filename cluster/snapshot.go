@@ -7,7 +7,9 @@ import (
 )
 
 // Snapshot is the whole cluster at one revision, with its indexes. The store's mirror
-// changes it through the Set methods, one owner at a time; planners only read it. Nothing is decided on a snapshot that is not Complete.
+// changes it through the Set and Delete methods, one owner at a time; planners only
+// read it. Nothing is decided on a snapshot that is not Complete. A load sets
+// Revision, Loaded and Watched; a watch only Revision.
 type Snapshot struct {
 	Revision   int64
 	Complete   bool
@@ -17,7 +19,11 @@ type Snapshot struct {
 	Placed     map[Unit]map[HostID]*Placed // the same values as Host.Placed, by unit
 	HostsEpoch int64                       // mod revision of epoch/hosts
 	Watched    time.Time                   // since when this process sees every change without a gap
+	Loaded     int64                       // revision of the load that Watched began with
 	Resumed    int64                       // mod revision of the operator's failover resume, 0 without one
+
+	Orphans     map[Unit]map[HostID]*Status // the statuses that say Orphan, by unit
+	OrphanStops map[Where]int64             // mod revisions of orphan/<host>/<unit>: an operator wants this orphan stopped
 }
 
 // NewSnapshot is an empty, incomplete snapshot.
@@ -26,6 +32,9 @@ func NewSnapshot() *Snapshot {
 		Hosts:  map[HostID]*Host{},
 		Units:  map[Unit]*UnitHead{},
 		Placed: map[Unit]map[HostID]*Placed{},
+
+		Orphans:     map[Unit]map[HostID]*Status{},
+		OrphanStops: map[Where]int64{},
 	}
 }
 
@@ -76,16 +85,17 @@ func (s *Snapshot) SetHostInfo(id HostID, info *HostInfo, now time.Time) {
 // SetAlive records a sign of life; rev is the key's create revision.
 func (s *Snapshot) SetAlive(id HostID, a *Alive, rev int64) {
 	h := s.host(id)
-	h.Alive, h.AliveRev, h.Absent = a, rev, time.Time{}
+	h.Alive, h.AliveRev, h.Absent, h.AbsentRev = a, rev, time.Time{}, 0
 }
 
-// DeleteAlive records that a host's lease ended.
-func (s *Snapshot) DeleteAlive(id HostID, now time.Time) {
+// DeleteAlive records that a host's lease was seen to end at revision rev.
+func (s *Snapshot) DeleteAlive(id HostID, rev int64, now time.Time) {
 	h := s.host(id)
-	h.Alive, h.AliveRev = nil, 0
-	if h.Absent.IsZero() {
-		h.Absent = now
+	if h.Alive != nil || h.Absent.IsZero() {
+		h.Absent, h.AbsentRev = now, rev
 	}
+	h.Alive, h.AliveRev = nil, 0
+	s.prune(h)
 }
 
 // SetPlaced records a placement.
@@ -114,7 +124,19 @@ func (s *Snapshot) DeletePlaced(w Where) {
 }
 
 // SetStatus records an agent's report of one unit.
-func (s *Snapshot) SetStatus(w Where, st *Status) { s.host(w.Host).Status[w.Unit] = st }
+func (s *Snapshot) SetStatus(w Where, st *Status) {
+	s.host(w.Host).Status[w.Unit] = st
+	if !st.Orphan {
+		s.deleteOrphan(w)
+		return
+	}
+	m := s.Orphans[w.Unit]
+	if m == nil {
+		m = map[HostID]*Status{}
+		s.Orphans[w.Unit] = m
+	}
+	m[w.Host] = st
+}
 
 // DeleteStatus forgets a report.
 func (s *Snapshot) DeleteStatus(w Where) {
@@ -122,7 +144,22 @@ func (s *Snapshot) DeleteStatus(w Where) {
 		delete(h.Status, w.Unit)
 		s.prune(h)
 	}
+	s.deleteOrphan(w)
 }
+
+func (s *Snapshot) deleteOrphan(w Where) {
+	m := s.Orphans[w.Unit]
+	delete(m, w.Host)
+	if m != nil && len(m) == 0 {
+		delete(s.Orphans, w.Unit)
+	}
+}
+
+// SetOrphanStop records an operator's wish that an orphan be stopped.
+func (s *Snapshot) SetOrphanStop(w Where, rev int64) { s.OrphanStops[w] = rev }
+
+// DeleteOrphanStop forgets that wish.
+func (s *Snapshot) DeleteOrphanStop(w Where) { delete(s.OrphanStops, w) }
 
 // prune drops a host of which nothing is known any more.
 func (s *Snapshot) prune(h *Host) {
