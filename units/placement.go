@@ -1,0 +1,291 @@
+package units
+
+import (
+	"slices"
+	"strings"
+)
+
+// The sections that hold placement options.
+const (
+	Section    = "X-Flotilla"
+	OldSection = "X-Fleet" // files written for fleet, with fleet's option names
+)
+
+// option is a placement option, by whatever name it was written.
+type option int
+
+const (
+	optMachineID option = iota
+	optMachineOf
+	optMetadata
+	optConflicts
+	optGlobal
+	optFence
+	optCount
+)
+
+// currentNames are the options of [X-Flotilla], indexed by option.
+func currentNames() [optCount]string {
+	return [optCount]string{"MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Global", "Fence"}
+}
+
+// deprecated returns the option that fleet's oldest names stand for.
+func deprecated(name string) (option, bool) {
+	switch name {
+	case "X-ConditionMachineID":
+		return optMachineID, true
+	case "X-ConditionMachineOf":
+		return optMachineOf, true
+	case "X-ConditionMachineMetadata":
+		return optMetadata, true
+	case "X-Conflicts":
+		return optConflicts, true
+	}
+	return 0, false
+}
+
+// Requirements reads the placement options of the file's [X-Flotilla] or
+// [X-Fleet] section. %n %N %p %i and %% are replaced for f.Name. For a template
+// the result only tells whether the options are sound: each instance has its
+// own. The error is of type Errors.
+func (f *File) Requirements() (Requirements, error) {
+	p := placement{faults: faults{file: string(f.Name)}, file: f}
+	p.findSection()
+	if p.section == "" {
+		return Requirements{}, p.err()
+	}
+	for _, o := range f.Options {
+		if o.Section == p.section {
+			p.collect(o)
+		}
+	}
+	r := Requirements{
+		MachineID: p.machineID(),
+		MachineOf: p.machineOf(),
+		Metadata:  p.metadata(),
+		Conflicts: p.conflicts(),
+		Global:    p.boolean(optGlobal),
+		Fence:     p.boolean(optFence),
+	}
+	p.combinations(r)
+	if err := p.err(); err != nil {
+		return Requirements{}, err
+	}
+	return r, nil
+}
+
+// placement reads the placement options of one file.
+type placement struct {
+	faults
+	file    *File
+	section string
+	set     [optCount][]setting
+}
+
+// setting is one value of a placement option, after specifiers and quotes.
+type setting struct {
+	value string
+	line  int
+}
+
+// findSection settles which section counts and refuses misspelt ones, which
+// systemd would ignore in silence.
+func (p *placement) findSection() {
+	for _, h := range p.file.sections {
+		if h.name != Section && h.name != OldSection {
+			if meant := sectionMeant(h.name); meant != "" {
+				p.add(h.line, "write ["+meant+"]", "unknown section [%s]", h.name)
+			}
+		}
+	}
+	current, old := p.file.sectionLine(Section), p.file.sectionLine(OldSection)
+	switch {
+	case current > 0 && old > 0:
+		p.add(max(current, old), "move all options into [X-Flotilla]",
+			"[X-Flotilla] on line %d and [X-Fleet] on line %d cannot stand in one file", current, old)
+	case current > 0:
+		p.section = Section
+	case old > 0:
+		p.section = OldSection
+	}
+}
+
+// sectionMeant returns the placement section that a misspelt header stands for, or "".
+func sectionMeant(name string) string {
+	if len(name) > maxShown {
+		return ""
+	}
+	stem := strings.TrimPrefix(strings.ToLower(strings.Trim(name, whitespace)), "x-")
+	switch {
+	case stem == "fleet":
+		return OldSection
+	case len(stem) > 5 && distance(stem, "flotilla") <= 2:
+		return Section
+	}
+	return ""
+}
+
+// collect adds the values of one assignment; an empty one resets the option.
+func (p *placement) collect(o Option) {
+	opt, ok := p.lookup(o)
+	if !ok {
+		return
+	}
+	if o.Value == "" {
+		p.set[opt] = nil
+		return
+	}
+	value, msg, hint := specifiers(o.Value, p.file.Name)
+	if msg != "" {
+		p.add(o.Line, hint, "%s= %s", o.Name, msg)
+		return
+	}
+	list, ok := words(value)
+	if !ok {
+		p.add(o.Line, `write one value without quotes, or "a" "b"`, "%s= has quotes that do not pair up around its values", o.Name)
+		return
+	}
+	for _, word := range list {
+		values := []string{strings.Trim(word, whitespace)}
+		if opt == optMachineOf || opt == optConflicts { // unit names hold no blanks
+			values = strings.Fields(word)
+		}
+		if len(values) == 0 || values[0] == "" {
+			p.add(o.Line, "remove it or write a value", "%s= has an empty value", o.Name)
+			continue
+		}
+		for _, v := range values {
+			p.set[opt] = append(p.set[opt], setting{value: v, line: o.Line})
+		}
+	}
+}
+
+// lookup finds the option that an assignment sets, or explains why there is none.
+func (p *placement) lookup(o Option) (option, bool) {
+	names := currentNames()
+	old, isOld := deprecated(o.Name)
+	opt := option(slices.Index(names[:], o.Name))
+	switch {
+	case opt == optFence && p.section == OldSection:
+		p.add(o.Line, "rename the section to [X-Flotilla]", "Fence= is not an option of [X-Fleet]")
+	case opt >= 0:
+		return opt, true
+	case isOld && p.section == OldSection:
+		return old, true
+	case isOld:
+		p.add(o.Line, "write "+names[old]+"=", "%s= is an old name that only [X-Fleet] knows", o.Name)
+	case o.Name == "X-ConditionMachineBootID":
+		p.add(o.Line, "pin the unit with MachineID=", "X-ConditionMachineBootID= is not supported: a boot id changes at every boot")
+	case o.Name == "Replaces":
+		p.add(o.Line, "use Conflicts=, and stop the other unit by hand", "Replaces= is not supported: no unit may push another off its host")
+	default:
+		hint := "options of this section: " + strings.Join(names[:], ", ")
+		if near := suggest(o.Name, names[:]); near != "" {
+			hint = "did you mean " + near + "=?"
+		}
+		p.add(o.Line, hint, "unknown option %s in [%s]", printable(o.Name), p.section)
+	}
+	return 0, false
+}
+
+func (p *placement) machineID() string {
+	id := ""
+	for i, s := range p.set[optMachineID] {
+		if i > 0 && s.value != id {
+			p.add(s.line, "keep one of them, or use MachineMetadata=", "MachineID= is set to another machine on line %d", p.set[optMachineID][0].line)
+			return id
+		}
+		id = s.value
+	}
+	return id
+}
+
+func (p *placement) machineOf() []Name {
+	var out []Name
+	for _, s := range p.set[optMachineOf] {
+		if IsGlob(s.value) {
+			p.add(s.line, "name each unit in full", "MachineOf= takes no globs")
+			continue
+		}
+		n, err := ParseName(s.value)
+		if err != nil {
+			fault := err.(*Error)
+			p.add(s.line, fault.Hint, "MachineOf=%s: %s", printable(s.value), fault.Msg)
+			continue
+		}
+		switch {
+		case n.IsTemplate():
+			p.add(s.line, "name an instance such as "+string(n.With("1")), "MachineOf=%s is a template, which runs nowhere", n)
+		case n == p.file.Name:
+			p.add(s.line, "name the unit whose host it should share", "MachineOf= names the unit itself")
+		default:
+			out = append(out, n)
+		}
+	}
+	return sortedSet(out)
+}
+
+func (p *placement) metadata() []Requirement {
+	var out []Requirement
+	for _, s := range p.set[optMetadata] {
+		key, value, ok := strings.Cut(s.value, "=")
+		if !ok || value == "" || !labelKey(key) || strings.Contains(value, "=") {
+			hint := "write key=value"
+			if strings.Count(s.value, "=") > 1 {
+				hint = `write key=value, and several as "a=1" "b=2"`
+			} else if strings.ContainsAny(s.value, "!<>~") {
+				hint = "write key=value; other comparisons are not known"
+			}
+			p.add(s.line, hint, "MachineMetadata=%s is malformed", printable(s.value))
+			continue
+		}
+		i := slices.IndexFunc(out, func(r Requirement) bool { return r.Key == key })
+		if i < 0 {
+			out = append(out, Requirement{Key: key})
+			i = len(out) - 1
+		}
+		out[i].Values = append(out[i].Values, value)
+	}
+	slices.SortFunc(out, compareKeys)
+	for i := range out {
+		out[i].Values = sortedSet(out[i].Values)
+	}
+	return out
+}
+
+// labelKey reports whether s may be the key of a host label.
+func labelKey(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-/", c) >= 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (p *placement) conflicts() []string {
+	var out []string
+	for _, s := range p.set[optConflicts] {
+		if _, err := Match(s.value, ""); err != nil {
+			p.add(s.line, err.(*Error).Hint, "Conflicts=%s: %s", printable(s.value), err.(*Error).Msg)
+			continue
+		}
+		out = append(out, s.value)
+	}
+	return sortedSet(out)
+}
+
+// boolean reads a yes-or-no option; the last assignment wins, but every one must be valid.
+func (p *placement) boolean(opt option) bool {
+	result := false
+	for _, s := range p.set[opt] {
+		value, ok := parseBool(s.value)
+		if !ok {
+			p.add(s.line, "write yes or no", "%s=%s is not a boolean", currentNames()[opt], printable(s.value))
+			continue
+		}
+		result = value
+	}
+	return result
+}

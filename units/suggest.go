@@ -1,0 +1,48 @@
+package units
+
+import "strings"
+
+// suggest returns the word of known that the writer of got most likely meant,
+// or "" when none is near. Ties go to the first of known.
+func suggest(got string, known []string) string {
+	got = strings.ToLower(got)
+	if len(got) > maxShown {
+		return ""
+	}
+	best, bestDistance := "", 1+max(2, len(got)/3)
+	if len(got) < 4 {
+		bestDistance = 2
+	}
+	for _, k := range known {
+		low := strings.ToLower(k)
+		d := distance(got, low)
+		if len(got) >= 4 && (strings.HasPrefix(low, got) || strings.HasPrefix(got, low)) {
+			d = min(d, 1)
+		}
+		if d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	return best
+}
+
+// distance counts the single-byte edits between a and b (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,181 @@
+package units
+
+import (
+	"slices"
+	"strings"
+)
+
+// maxLine is the longest logical line that systemd reads.
+const maxLine = 1 << 20
+
+// Verify says everything that can be said about a unit file without a host: its
+// name, its syntax, its placement options, and what systemd would certainly
+// refuse to load. A file that systemd loads passes, unless its text is no UTF-8
+// or has lines outside any section or without an =, which systemd passes over
+// with a warning. The error is an *Error for the name and Errors for the file.
+func Verify(name Name, raw []byte) error {
+	if _, err := ParseName(string(name)); err != nil {
+		return err
+	}
+	if err := Reserved(name); err != nil {
+		return err
+	}
+	f, err := Parse(name, raw)
+	if err != nil {
+		return err
+	}
+	v := verifier{faults: faults{file: string(name)}, file: f}
+	if _, err := f.Requirements(); err != nil {
+		v.list = append(v.list, err.(Errors)...)
+	}
+	v.machineID()
+	v.lines()
+	v.unit()
+	return v.err()
+}
+
+// verifier asks what systemd would refuse.
+type verifier struct {
+	faults
+	file *File
+}
+
+// refuse adds a fault at the header of a section; without one, at the end of the file.
+func (v *verifier) refuse(section, hint, format string, args ...any) {
+	line := v.file.sectionLine(section)
+	if line == 0 {
+		line = max(1, strings.Count(strings.TrimRight(string(v.file.Raw), whitespace), "\n")+1)
+	}
+	v.add(line, hint, format, args...)
+}
+
+// machineID refuses a MachineID= that no machine can have.
+func (v *verifier) machineID() {
+	for _, o := range v.file.Options {
+		machineID := o.Name == "MachineID" || o.Name == "X-ConditionMachineID"
+		if !machineID || o.Section != Section && o.Section != OldSection || strings.ContainsAny(o.Value, `%"`) || o.Value == "" {
+			continue
+		}
+		if n := len(o.Value); n != 32 && n != shortID || strings.Trim(o.Value, "0123456789abcdef") != "" {
+			v.add(o.Line, "write the 32 hexadecimal digits of /etc/machine-id, or the first 8", "%s=%s is not a machine id", o.Name, printable(o.Value))
+		}
+	}
+}
+
+func (v *verifier) lines() {
+	if len(v.file.Raw) == 0 {
+		v.add(1, "write at least a [Unit] section", "file is empty, which systemd takes for a masked unit")
+	}
+	for _, o := range v.file.Options {
+		if len(o.Name)+len(o.Value)+1 > maxLine {
+			v.add(o.Line, "put the text into a file of its own", "%s= is longer than the 1 MiB that systemd reads", printable(o.Name))
+		}
+	}
+}
+
+// unit applies systemd's own conditions for the unit's type.
+func (v *verifier) unit() {
+	if len(v.file.Raw) == 0 {
+		return
+	}
+	switch v.file.Name.Type() {
+	case "service":
+		v.service()
+	case "socket":
+		v.oneOf("Socket", "listens on nothing", "add ListenStream= or another Listen option",
+			"ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenNetlink", "ListenSpecial",
+			"ListenMessageQueue", "ListenUSBFunction")
+	case "timer":
+		v.oneOf("Timer", "never elapses", "add OnCalendar= or another On option",
+			"OnCalendar", "OnActiveSec", "OnBootSec", "OnStartupSec", "OnUnitActiveSec", "OnUnitInactiveSec",
+			"OnClockChange", "OnTimezoneChange")
+	case "path":
+		v.oneOf("Path", "watches no path", "add PathExists= or PathChanged=",
+			"PathExists", "PathExistsGlob", "PathChanged", "PathModified", "DirectoryNotEmpty")
+	case "mount":
+		v.oneOf("Mount", "mounts nothing", "add What=", "What")
+	}
+}
+
+// oneOf demands that at least one of the options has a value.
+func (v *verifier) oneOf(section, msg, hint string, options ...string) {
+	for _, name := range options {
+		if _, ok := v.file.Value(section, name); ok || len(v.file.Values(section, name)) > 0 {
+			return
+		}
+	}
+	v.refuse(section, hint, "%s %s", v.file.Name.Type(), msg)
+}
+
+func (v *verifier) service() {
+	f := v.file
+	starts := f.Values("Service", "ExecStart")
+	kind := f.ServiceType()
+	success, _ := f.Value("Service", "SuccessAction")
+	if s, ok := f.Value("Unit", "SuccessAction"); ok {
+		success = s
+	}
+	remain, _ := f.Value("Service", "RemainAfterExit")
+	remains, _ := parseBool(remain)
+	acts := success != "" && success != "none"
+	stops := len(f.Values("Service", "ExecStop")) > 0
+	switch {
+	case len(starts) > 0:
+	case kind != "oneshot":
+		v.refuse("Service", "add ExecStart=", "service has no ExecStart=, which only Type=oneshot may lack")
+	case !acts && !(stops && remains):
+		v.refuse("Service", "add ExecStart=", "service has no ExecStart=")
+	}
+	if kind != "oneshot" {
+		v.singleStart()
+	}
+	if kind == "oneshot" {
+		v.forbid("Restart", "Type=oneshot", "use on-failure, or remove Type=oneshot", "always", "on-success")
+	}
+	if kind == "dbus" && len(f.Values("Service", "BusName")) == 0 {
+		v.refuse("Service", "add BusName=", "Type=dbus needs BusName=")
+	}
+	v.programs()
+}
+
+// singleStart refuses a second command to start where systemd allows one.
+func (v *verifier) singleStart() {
+	count := 0
+	for _, o := range v.file.execs() {
+		if o.Name != "ExecStart" {
+			continue
+		}
+		count += len(commands(o.Value))
+		if count > 1 {
+			v.add(o.Line, "use ExecStartPre=, or set Type=oneshot", "more than one ExecStart= command, which only Type=oneshot may have")
+			return
+		}
+	}
+}
+
+// forbid refuses values of a scalar option of [Service].
+func (v *verifier) forbid(name, with, hint string, values ...string) {
+	if o, ok := v.file.last("Service", name); ok && slices.Contains(values, o.Value) {
+		v.add(o.Line, hint, "%s=%s is not allowed with %s", name, o.Value, with)
+	}
+}
+
+// programs refuses commands that are neither an absolute path nor the bare name of a program.
+func (v *verifier) programs() {
+	for _, o := range v.file.execs() {
+		switch o.Name {
+		case "ExecStart", "ExecStartPre", "ExecStartPost", "ExecStop", "ExecStopPost", "ExecReload", "ExecCondition":
+		default:
+			continue
+		}
+		for _, c := range commands(o.Value) {
+			program := c.words[0]
+			if c.ignored || strings.ContainsAny(program, `%\$`) || strings.ContainsAny(o.Value[:strings.Index(o.Value, program)], `"'`) {
+				continue
+			}
+			if strings.Contains(program, "/") && program[0] != '/' {
+				v.add(o.Line, "write the absolute path", "%s= program %s is neither an absolute path nor a bare name", o.Name, printable(program))
+			}
+		}
+	}
+}
