@@ -1,0 +1,176 @@
+package hosts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// ErrDown is returned by methods that need a running host.
+var ErrDown = errors.New("the host is down")
+
+// Host is one systemd host of a lab.
+type Host struct {
+	lab     *Lab
+	options HostOptions
+}
+
+// Name is the host's name, which the other hosts resolve too.
+func (h *Host) Name() string { return h.options.Name }
+
+// IP is the host's address on the lab's bridge.
+func (h *Host) IP() string { return address(h.options.Number) }
+
+// MachineID is the id that systemd on the host goes by; it never changes.
+func (h *Host) MachineID() string { return h.options.MachineID }
+
+// ConsoleLog is the file that holds what the host printed while booting.
+func (h *Host) ConsoleLog() string { return filepath.Join(h.disk(), "console.log") }
+
+// Socket is the path, on the machine, of a file that the host has below
+// /run/flotilla. The folder is emptied at each boot, as /run is.
+func (h *Host) Socket(name string) string {
+	return filepath.Join(h.private(), strings.TrimPrefix(name, "/run/flotilla/"))
+}
+
+// BootID is the id of the boot the host is in; each boot has its own.
+func (h *Host) BootID() (string, error) {
+	pid, err := h.leader()
+	if err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/root/proc/sys/kernel/random/boot_id", pid))
+	if err != nil {
+		return "", fmt.Errorf("boot id of host %s: %w", h.Name(), err)
+	}
+	return strings.ReplaceAll(strings.TrimSpace(string(data)), "-", ""), nil
+}
+
+// Kill cuts the host's power: every process on it ends at once.
+func (h *Host) Kill(ctx context.Context) error {
+	if err := killGroup(ctx, h.group()); err != nil {
+		return fmt.Errorf("kill host %s: %w", h.Name(), err)
+	}
+	return h.waitSupervisor(ctx)
+}
+
+// waitSupervisor waits until host.sh has noticed that its host ended, so that
+// a start that follows at once does not meet it.
+func (h *Host) waitSupervisor(ctx context.Context) error {
+	return Wait(ctx, shutdownDeadline, "end of host "+h.Name(), func(context.Context) error {
+		pids, err := processes(filepath.Join(h.lab.cgroup, "holder"))
+		if err != nil {
+			return err
+		}
+		for _, pid := range pids {
+			line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if err != nil {
+				continue
+			}
+			args := strings.Split(string(line), "\x00")
+			if len(args) > 2 && filepath.Base(args[1]) == "host.sh" && args[2] == h.Name() {
+				return fmt.Errorf("process %d still looks after it", pid)
+			}
+		}
+		return nil
+	})
+}
+
+// Reboot restarts the host in good order, and returns when it is up again.
+func (h *Host) Reboot(ctx context.Context) error {
+	old, err := h.BootID()
+	if err != nil {
+		return fmt.Errorf("reboot: %w", err)
+	}
+	// The command may be killed by the very shutdown it asks for.
+	_, asked := h.Exec(ctx, nil, "systemctl", "reboot")
+	if err := h.waitUp(ctx, old); err != nil {
+		return errors.Join(fmt.Errorf("reboot: %w", err), asked)
+	}
+	return nil
+}
+
+// PowerOff shuts the host down in good order. Start boots it again.
+func (h *Host) PowerOff(ctx context.Context) error {
+	_, asked := h.Exec(ctx, nil, "systemctl", "poweroff")
+	if err := h.waitSupervisor(ctx); err != nil {
+		return errors.Join(fmt.Errorf("power off: %w", err), asked)
+	}
+	return nil
+}
+
+// Freeze stops every process of the host where it stands, as a paused virtual
+// machine does. Commands sent to it hang until Thaw.
+func (h *Host) Freeze(ctx context.Context) error { return h.setFrozen(ctx, "1") }
+
+// Thaw lets a frozen host go on.
+func (h *Host) Thaw(ctx context.Context) error { return h.setFrozen(ctx, "0") }
+
+func (h *Host) setFrozen(ctx context.Context, value string) error {
+	if err := os.WriteFile(filepath.Join(h.group(), "cgroup.freeze"), []byte(value), 0); err != nil {
+		return fmt.Errorf("freeze or thaw host %s: %w", h.Name(), err)
+	}
+	return Wait(ctx, 30*time.Second, "freezing or thawing of host "+h.Name(), func(context.Context) error {
+		return groupEvent(h.group(), "frozen "+value)
+	})
+}
+
+// FreezeProcess stops the main process of a unit where it stands.
+func (h *Host) FreezeProcess(ctx context.Context, unit string) error {
+	return h.signalMain(ctx, unit, "STOP")
+}
+
+// ThawProcess lets the main process of a unit go on.
+func (h *Host) ThawProcess(ctx context.Context, unit string) error {
+	return h.signalMain(ctx, unit, "CONT")
+}
+
+// KillProcess kills the main process of a unit.
+func (h *Host) KillProcess(ctx context.Context, unit string) error {
+	return h.signalMain(ctx, unit, "KILL")
+}
+
+// signalMain does not go through systemd, which may be what is being tested.
+func (h *Host) signalMain(ctx context.Context, unit, signal string) error {
+	out, err := h.Exec(ctx, nil, "systemctl", "show", "--property=MainPID", "--value", unit)
+	if err != nil {
+		return err
+	}
+	pid := strings.TrimSpace(out)
+	if pid == "" || pid == "0" {
+		return fmt.Errorf("signal %s to %s on host %s: it has no main process", signal, unit, h.Name())
+	}
+	_, err = h.Exec(ctx, nil, "sh", "-c", `kill -s "$1" "$2"`, "signal", signal, pid)
+	return err
+}
+
+// leader finds the host's process 1 among those of its control group.
+func (h *Host) leader() (int, error) {
+	pids, err := processes(filepath.Join(h.payload(), "init.scope"))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", h.Name(), ErrDown)
+	}
+	for _, pid := range pids {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			continue
+		}
+		_, after, _ := strings.Cut(string(status), "\nNSpid:")
+		line, _, _ := strings.Cut(after, "\n")
+		if ids := strings.Fields(line); len(ids) > 1 && ids[len(ids)-1] == "1" {
+			return pid, nil
+		}
+	}
+	return 0, fmt.Errorf("%s: %w", h.Name(), ErrDown)
+}
+
+func (h *Host) group() string   { return filepath.Join(h.lab.cgroup, h.Name()) }
+func (h *Host) payload() string { return filepath.Join(h.group(), "payload") }
+func (h *Host) disk() string    { return filepath.Join(h.lab.options.Dir, "hosts", h.Name()) }
+func (h *Host) private() string { return filepath.Join(h.lab.privateDir(), h.Name()) }
+
+func address(number int) string { return fmt.Sprintf("%s%d", prefix, firstNumber+number) }
