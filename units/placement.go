@@ -135,9 +135,9 @@ func (p *placement) collect(o Option) {
 		p.set[opt] = nil
 		return
 	}
-	value, msg, hint := specifiers(o.Value, p.file.Name)
+	value, msg, hint := specifiers(o.Value, o.Name+"=", p.file.Name)
 	if msg != "" {
-		p.add(o.Line, hint, "%s= %s", o.Name, msg)
+		p.add(o.Line, hint, "%s", msg)
 		return
 	}
 	list, ok := words(value)

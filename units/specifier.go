@@ -6,8 +6,8 @@ import "strings"
 const templateInstance = "instance"
 
 // specifiers replaces %n %N %p %i and %% in a placement option of unit n. When
-// it cannot, it says why.
-func specifiers(value string, n Name) (expanded, msg, hint string) {
+// it cannot, it says why; in is where, for that message.
+func specifiers(value, in string, n Name) (expanded, msg, hint string) {
 	if strings.IndexByte(value, '%') < 0 {
 		return value, "", ""
 	}
@@ -22,7 +22,7 @@ func specifiers(value string, n Name) (expanded, msg, hint string) {
 			return b.String(), "", ""
 		}
 		if after == "" {
-			return "", "% stands alone at the end", "write %% for a percent sign"
+			return "", "% stands alone at the end of " + in, "write %% for a percent sign"
 		}
 		switch after[0] {
 		case 'n':
@@ -33,14 +33,14 @@ func specifiers(value string, n Name) (expanded, msg, hint string) {
 			b.WriteString(n.Prefix())
 		case 'i':
 			if !n.IsInstance() {
-				return "", "%i has no value because " + printable(string(n)) + " is not an instance",
+				return "", "%i has no value in " + in + " because " + printable(string(n)) + " is not an instance",
 					"name the file " + printable(n.Prefix()) + "@." + n.Type() + " and start an instance of it"
 			}
 			b.WriteString(n.Instance())
 		case '%':
 			b.WriteByte('%')
 		default:
-			return "", "unknown specifier " + quoted("%"+runeAt(after, 0)), "placement options know %n %N %p %i and %%"
+			return "", "unknown specifier " + quoted("%"+runeAt(after, 0)) + " in " + in, "placement options know %n %N %p %i and %%"
 		}
 		value = after[1:]
 	}

@@ -122,9 +122,9 @@ func (v *verifier) service() {
 	switch {
 	case len(starts) > 0:
 	case kind != "oneshot":
-		v.refuse("Service", "add ExecStart=", "service has no ExecStart=, which only Type=oneshot may lack")
+		v.refuse("Service", "add ExecStart= to [Service]", "service has no ExecStart=, which only Type=oneshot may lack")
 	case !acts && !(stops && remains):
-		v.refuse("Service", "add ExecStart=", "service has no ExecStart=")
+		v.refuse("Service", "add ExecStart= to [Service]", "service has no ExecStart=")
 	}
 	if kind != "oneshot" {
 		v.singleStart()
