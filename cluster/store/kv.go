@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -18,19 +20,22 @@ type KV interface {
 	// error for which Ambiguous is true means that the write may have happened.
 	Txn(ctx context.Context, t Txn) (TxnResult, error)
 	// Watch delivers every change of the keys with the prefix, in order, whole
-	// revisions at a time, starting at revision from (> 0), until ctx ends or the
-	// watch fails: then the channel closes after a WatchEvents with Err set
-	// (ErrCompacted when from is no longer there).
+	// revisions at a time, starting at revision from (> 0), which may be ahead of the
+	// store. When the watch fails, the channel closes after a WatchEvents with Err set
+	// (ErrCompacted when from is no longer there); when ctx ends, it only closes.
 	Watch(ctx context.Context, prefix string, from int64) <-chan WatchEvents
 }
 
 // Leases is the lease part of etcd's v3 API.
 type Leases interface {
+	// Grant makes a lease. A store may round its time to live up.
 	Grant(ctx context.Context, ttl time.Duration) (LeaseID, error)
 	// Renew sends one keep-alive and returns the new time to live. ErrLeaseNotFound is final.
 	Renew(ctx context.Context, id LeaseID) (time.Duration, error)
+	// Revoke ends a lease; its keys are deleted in one revision.
 	Revoke(ctx context.Context, id LeaseID) error
-	// Remaining is the time to live that is left. ErrLeaseNotFound when it ended.
+	// Remaining is the time to live that is left, in whole seconds, rounded down.
+	// ErrLeaseNotFound when it ended.
 	Remaining(ctx context.Context, id LeaseID) (time.Duration, error)
 }
 
@@ -55,6 +60,7 @@ var (
 	ErrCompacted     = errors.New("revision was compacted")
 	ErrLeaseNotFound = errors.New("lease not found")
 	ErrTooLarge      = errors.New("transaction exceeds 128 compares, 128 operations or 1 MiB")
+	ErrDuplicateKey  = errors.New("transaction writes a key twice")
 	ErrReadOnly      = errors.New("store takes no writes (NOSPACE alarm)")
 	ErrAmbiguous     = errors.New("outcome unknown") // wrapped when a write may have happened
 )
@@ -115,6 +121,53 @@ type Txn struct {
 	If   []Compare
 	Then []Op
 	Else []Range // read at the same revision when a compare failed
+}
+
+// Bytes is the size of a transaction as MaxBytes counts it: its keys and values.
+func (t Txn) Bytes() int {
+	n := 0
+	for _, c := range t.If {
+		n += len(c.Key) + len(c.Value)
+	}
+	for _, op := range t.Then {
+		n += len(op.Key) + len(op.Value)
+	}
+	for _, r := range t.Else {
+		n += len(r.Key) + len(r.End)
+	}
+	return n
+}
+
+// Check refuses what an etcd would refuse: a transaction beyond the limits, or one
+// that puts a key twice or both puts and deletes it.
+func (t Txn) Check() error {
+	if len(t.If) > MaxCompares || len(t.Then) > MaxOps || len(t.Else) > MaxOps || t.Bytes() > MaxBytes {
+		return ErrTooLarge
+	}
+	puts := make(map[string]bool, len(t.Then))
+	for _, op := range t.Then {
+		if op.Delete || op.DeletePrefix {
+			continue
+		}
+		if puts[op.Key] {
+			return fmt.Errorf("%w: %s", ErrDuplicateKey, op.Key)
+		}
+		puts[op.Key] = true
+	}
+	for _, op := range t.Then {
+		if op.Delete && !op.DeletePrefix && puts[op.Key] {
+			return fmt.Errorf("%w: %s", ErrDuplicateKey, op.Key)
+		}
+		if !op.DeletePrefix {
+			continue
+		}
+		for key := range puts {
+			if strings.HasPrefix(key, op.Key) {
+				return fmt.Errorf("%w: %s", ErrDuplicateKey, key)
+			}
+		}
+	}
+	return nil
 }
 
 // TxnResult says what became of a Txn.
