@@ -11,6 +11,9 @@ const (
 	OldSection = "X-Fleet" // files written for fleet, with fleet's option names
 )
 
+// maxValues bounds one option of one file: every value costs the planner time.
+const maxValues = 1000
+
 // option is a placement option, by whatever name it was written.
 type option int
 
@@ -155,9 +158,18 @@ func (p *placement) collect(o Option) {
 			continue
 		}
 		for _, v := range values {
-			p.set[opt] = append(p.set[opt], setting{value: v, line: o.Line})
+			p.store(opt, setting{value: v, line: o.Line})
 		}
 	}
+}
+
+// store adds one value to an option.
+func (p *placement) store(opt option, s setting) {
+	if len(p.set[opt]) == maxValues {
+		p.add(s.line, "use a label or a glob that covers them", "%s= has more than %d values", currentNames()[opt], maxValues)
+		return
+	}
+	p.set[opt] = append(p.set[opt], s)
 }
 
 // lookup finds the option that an assignment sets, or explains why there is none.

@@ -39,15 +39,19 @@ func (f *File) Restarts() bool {
 	return ok && v != "no" && f.Name.Type() == "service"
 }
 
-// execs returns the assignments to Exec options of the [Service] section that are in force.
+// execs returns the assignments to Exec options of the [Service] section that
+// are in force.
 func (f *File) execs() []Option {
+	isExec := func(o Option) bool { return o.Section == "Service" && strings.HasPrefix(o.Name, "Exec") }
+	reset := map[string]int{} // index of the last empty assignment, by name
+	for i, o := range f.Options {
+		if isExec(o) && o.Value == "" {
+			reset[o.Name] = i
+		}
+	}
 	var out []Option
-	for _, o := range f.Options {
-		switch {
-		case o.Section != "Service" || !strings.HasPrefix(o.Name, "Exec"):
-		case o.Value == "":
-			out = slices.DeleteFunc(out, func(e Option) bool { return e.Name == o.Name })
-		default:
+	for i, o := range f.Options {
+		if last, ok := reset[o.Name]; isExec(o) && (!ok || i > last) {
 			out = append(out, o)
 		}
 	}
@@ -57,6 +61,7 @@ func (f *File) execs() []Option {
 // command is one command of an Exec line.
 type command struct {
 	ignored bool     // prefixed with -: systemd passes over what it cannot run
+	quoted  bool     // the program is written in quotes
 	words   []string // without quotes; the first is the program
 }
 
@@ -70,7 +75,11 @@ func commands(value string) []command {
 			continue
 		}
 		program := strings.TrimLeft(list[0], "@-:+!|")
-		c := command{ignored: strings.Contains(list[0][:len(list[0])-len(program)], "-"), words: list}
+		c := command{
+			ignored: strings.Contains(list[0][:len(list[0])-len(program)], "-"),
+			quoted:  strings.ContainsAny(part[:strings.Index(part, list[0])], `"'`),
+			words:   list,
+		}
 		if program == "" { // a prefix that stands alone
 			c.words = list[1:]
 		} else {

@@ -170,7 +170,7 @@ func (v *verifier) programs() {
 		}
 		for _, c := range commands(o.Value) {
 			program := c.words[0]
-			if c.ignored || strings.ContainsAny(program, `%\$`) || strings.ContainsAny(o.Value[:strings.Index(o.Value, program)], `"'`) {
+			if c.ignored || c.quoted || strings.ContainsAny(program, `%\$`) {
 				continue
 			}
 			if strings.Contains(program, "/") && program[0] != '/' {
