@@ -1,0 +1,271 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// item is what must be committed together or not at all.
+type item struct {
+	If   []Compare
+	Then []Op
+}
+
+// A transaction carries one compare and one read more than the packer sees: those of
+// the store's identity. Sizes are counted generously, so that the backend's own count
+// stays below its limit.
+const (
+	packCompares = MaxCompares - 1
+	packOps      = MaxOps - 1
+	packBytes    = MaxBytes - 16<<10
+	entryBytes   = 64 // what a compare or an op costs beside key and value
+)
+
+type compareID struct {
+	key    string
+	target CompareTarget
+}
+
+// packer collects items for one transaction. Equal compares are merged, equal writes
+// too. Items whose order matters to each other are never put together: what one writes
+// another neither compares nor writes differently.
+type packer struct {
+	index []int // of the items in it
+	fixed int   // how many compares are there whatever the items
+	cmp   []Compare
+	at    map[compareID]int // into cmp
+	seen  map[string]bool   // keys that cmp looks at
+	ops   []Op
+	wrote map[string]int // into ops
+	size  int
+}
+
+func newPacker(fixed ...Compare) *packer {
+	p := &packer{at: map[compareID]int{}, seen: map[string]bool{}, wrote: map[string]int{}, fixed: len(fixed)}
+	for _, c := range fixed {
+		p.addCompare(c)
+	}
+	return p
+}
+
+func (p *packer) addCompare(c Compare) {
+	p.at[compareID{c.Key, c.Target}] = len(p.cmp)
+	p.seen[c.Key] = true
+	p.cmp = append(p.cmp, c)
+	p.size += compareBytes(c)
+}
+
+// compareBytes counts a compare and the read that tells why it failed.
+func compareBytes(c Compare) int { return 2*len(c.Key) + len(c.Value) + 2*entryBytes }
+
+func opBytes(o Op) int { return len(o.Key) + len(o.Value) + entryBytes }
+
+// add takes an item in, or leaves the packer as it was and returns false.
+func (p *packer) add(i int, it item) bool {
+	var cmp []Compare
+	var ops []Op
+	size := p.size
+	for _, c := range it.If {
+		if _, w := p.wrote[c.Key]; w {
+			return false
+		}
+		if at, known := p.at[compareID{c.Key, c.Target}]; known {
+			if !sameCompare(p.cmp[at], c) {
+				return false
+			}
+			continue
+		}
+		cmp = append(cmp, c)
+		size += compareBytes(c)
+	}
+	for _, o := range it.Then {
+		if at, known := p.wrote[o.Key]; known {
+			if !sameOp(p.ops[at], o) {
+				return false
+			}
+			continue
+		}
+		ops = append(ops, o)
+		size += opBytes(o)
+	}
+	if len(p.cmp)+len(cmp) > packCompares || len(p.ops)+len(ops) > packOps || size > packBytes {
+		return false
+	}
+	for _, c := range cmp {
+		p.addCompare(c)
+	}
+	for _, o := range ops {
+		p.wrote[o.Key] = len(p.ops)
+		p.ops = append(p.ops, o)
+		p.size += opBytes(o)
+	}
+	p.index = append(p.index, i)
+	return true
+}
+
+func sameCompare(a, b Compare) bool {
+	return a.Target == b.Target && a.Rev == b.Rev && bytes.Equal(a.Value, b.Value)
+}
+
+func sameOp(a, b Op) bool {
+	return a.Lease == b.Lease && a.Delete == b.Delete && bytes.Equal(a.Value, b.Value)
+}
+
+// txn is the transaction; its Else reads every compared key, in the order of the compares.
+func (p *packer) txn(values bool) Txn {
+	t := Txn{If: p.cmp, Then: p.ops, Else: make([]Range, len(p.cmp))}
+	for i, c := range p.cmp {
+		t.Else[i] = Range{Key: c.Key, KeysOnly: !values}
+	}
+	return t
+}
+
+// contradicts says whether an item can never be committed: it compares one key with
+// two revisions, or writes it twice.
+func (it item) contradicts() error {
+	at := map[compareID]Compare{}
+	for _, c := range it.If {
+		id := compareID{c.Key, c.Target}
+		if d, ok := at[id]; ok && !sameCompare(c, d) {
+			return fmt.Errorf("two different conditions on %s", c.Key)
+		}
+		at[id] = c
+	}
+	wrote := map[string]Op{}
+	for _, o := range it.Then {
+		if d, ok := wrote[o.Key]; ok && !sameOp(o, d) {
+			return fmt.Errorf("two different writes of %s", o.Key)
+		}
+		wrote[o.Key] = o
+	}
+	return nil
+}
+
+// staleError is a compare of one item that did not hold.
+type staleError struct {
+	cmp Compare
+	is  int64
+}
+
+// Error names the key and both revisions.
+func (e *staleError) Error() string {
+	return fmt.Sprintf("%v: %s is at revision %d, decided at %d", ErrStale, e.cmp.Key, e.is, e.cmp.Rev)
+}
+
+// Unwrap makes errors.Is(err, ErrStale) true.
+func (e *staleError) Unwrap() error { return ErrStale }
+
+// commitItems commits items in their order, in as few transactions as the limits
+// allow. fixed is compared by each transaction; when one of these fails, over
+// is everybody's error. The errors stand at the items' places: nil means committed,
+// ErrStale that a compare of this very item failed, ErrAmbiguous that it may
+// have been committed. The revisions are those at which the items were committed.
+func (s *Store) commitItems(ctx context.Context, fixed []Compare, over error, items []item) ([]int64, []error) {
+	revs, errs := make([]int64, len(items)), make([]error, len(items))
+	var todo []int
+	for i, it := range items {
+		if errs[i] = it.contradicts(); errs[i] == nil {
+			todo = append(todo, i)
+		}
+	}
+	for len(todo) > 0 {
+		p := newPacker(fixed...)
+		n := 0
+		for n < len(todo) && p.add(todo[n], items[todo[n]]) {
+			n++
+		}
+		if n == 0 {
+			errs[todo[0]] = ErrTooLarge
+			todo = todo[1:]
+			continue
+		}
+		todo = todo[n:]
+		if err := s.commitPacked(ctx, fixed, over, items, p, revs, errs); err != nil {
+			notTried(errs, todo, err)
+			break
+		}
+	}
+	return revs, errs
+}
+
+// commitPacked commits one packer's items, leaving out those that turn out stale until
+// the rest goes through. An error ends the whole commit; it stands in errs then.
+func (s *Store) commitPacked(ctx context.Context, fixed []Compare, over error, items []item, p *packer, revs []int64, errs []error) error {
+	for len(p.index) > 0 {
+		res, err := s.commit(ctx, p.txn(false))
+		if err == nil && res.Succeeded {
+			for _, i := range p.index {
+				revs[i] = res.Revision
+			}
+			return nil
+		}
+		var stale map[compareID]*staleError
+		if err == nil {
+			stale, err = p.failed(res, over)
+		}
+		if err != nil {
+			for _, i := range p.index {
+				errs[i] = err
+			}
+			return err
+		}
+		rest := newPacker(fixed...)
+		for _, i := range p.index {
+			if e := staleOf(items[i], stale); e != nil {
+				errs[i] = e
+				continue
+			}
+			rest.add(i, items[i])
+		}
+		p = rest
+	}
+	return nil
+}
+
+// failed finds the compares that did not hold. A fixed one is the error over.
+func (p *packer) failed(res TxnResult, over error) (map[compareID]*staleError, error) {
+	if len(res.Else) != len(p.cmp) {
+		return nil, fmt.Errorf("transaction: %d answers to %d reads", len(res.Else), len(p.cmp))
+	}
+	out := map[compareID]*staleError{}
+	for i, c := range p.cmp {
+		kv, _ := first(res.Else[i])
+		is := kv.ModRev
+		if c.Target == CreateRev {
+			is = kv.CreateRev
+		}
+		if is == c.Rev {
+			continue
+		}
+		if i < p.fixed {
+			return nil, over
+		}
+		out[compareID{c.Key, c.Target}] = &staleError{cmp: c, is: is}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("transaction: a compare failed and yet all of them hold")
+	}
+	return out, nil
+}
+
+func staleOf(it item, stale map[compareID]*staleError) error {
+	for _, c := range it.If {
+		if e := stale[compareID{c.Key, c.Target}]; e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// notTried marks what was left after a transaction ended the commit. An unclear outcome
+// is that transaction's alone: these were surely not written.
+func notTried(errs []error, todo []int, err error) {
+	if errors.Is(err, ErrAmbiguous) {
+		err = errors.New("not tried: the outcome of the transaction before is unknown")
+	}
+	for _, i := range todo {
+		errs[i] = err
+	}
+}

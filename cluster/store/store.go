@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// Errors of the domain layer. Other errors are temporary unless a Backend's say otherwise.
+var (
+	ErrNoStore      = errors.New("store is not initialised: run flotilla init once")
+	ErrForeignStore = errors.New("store is not the one this host knows: it was wiped, replaced or restored")
+	ErrSchema       = errors.New("flotilla is too old for this store")
+	ErrCorrupt      = errors.New("value cannot be decoded")
+	ErrStale        = errors.New("decided on an old view")
+	ErrDeposed      = errors.New("leadership is over")
+	ErrConflict     = errors.New("changed meanwhile")
+	ErrNotFound     = errors.New("not found")
+	ErrHostTaken    = errors.New("another host lives with this id")
+	ErrLapsed       = errors.New("sign of life has lapsed")
+)
+
+// Options are what a Store may be told; the zero value is usual.
+type Options struct {
+	TTL  time.Duration // of a host's lease; 0 = that of cluster.DefaultTiming
+	Rand io.Reader     // source of the store's id; nil = crypto/rand
+	Log  *slog.Logger  // nil = silent
+}
+
+// Store reads and writes one cluster's state. It is safe for use by many goroutines.
+type Store struct {
+	b    Backend
+	keys keys
+	ttl  time.Duration
+	rand io.Reader
+	log  *slog.Logger
+
+	mu    sync.Mutex
+	want  *cluster.Identity // the store this process belongs to, once known
+	guard []byte            // the bytes of key store, compared by each write; nil = not read yet
+
+	collectMu sync.Mutex
+	unnamed   map[units.Hash]unnamedBlob
+}
+
+// New makes a Store over b. prefix "" is DefaultPrefix.
+func New(b Backend, prefix string, opt Options) *Store {
+	s := &Store{b: b, keys: newKeys(prefix), ttl: opt.TTL, rand: opt.Rand, log: opt.Log}
+	if s.ttl <= 0 {
+		s.ttl = cluster.DefaultTiming().TTL
+	}
+	if s.rand == nil {
+		s.rand = rand.Reader
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.unnamed = map[units.Hash]unnamedBlob{}
+	return s
+}
+
+// TTL is the time to live of a host's lease.
+func (s *Store) TTL() time.Duration { return s.ttl }
+
+// one reads one key, newest, linearizable. A missing key is ok = false.
+func (s *Store) one(ctx context.Context, key string) (kv KeyValue, ok bool, rev int64, err error) {
+	return s.oneAt(ctx, key, 0)
+}
+
+func (s *Store) oneAt(ctx context.Context, key string, at int64) (kv KeyValue, ok bool, rev int64, err error) {
+	r, err := s.b.Range(ctx, Range{Key: key, Revision: at})
+	if err != nil {
+		return KeyValue{}, false, 0, fmt.Errorf("read %s: %w", key, err)
+	}
+	if len(r.KVs) == 0 {
+		return KeyValue{}, false, r.Revision, nil
+	}
+	return r.KVs[0], true, r.Revision, nil
+}
+
+// page is how many keys one read of a long range asks for.
+const page = 1000
+
+// scan reads all keys with a prefix at one revision (0 = newest), page by page, and
+// returns that revision. An error means that f saw only a part.
+func (s *Store) scan(ctx context.Context, r Range, f func(KeyValue) error) (int64, error) {
+	first := r.Key
+	r.Limit = page
+	for {
+		res, err := s.b.Range(ctx, r)
+		if err != nil {
+			return 0, fmt.Errorf("read %s: %w", first, err)
+		}
+		if r.Revision == 0 {
+			r.Revision = res.Revision
+		}
+		for _, kv := range res.KVs {
+			if err := f(kv); err != nil {
+				return 0, err
+			}
+		}
+		if !res.More {
+			return r.Revision, nil
+		}
+		if len(res.KVs) == 0 {
+			return 0, fmt.Errorf("read %s: a page came back empty although more keys exist", first)
+		}
+		r.Key = res.KVs[len(res.KVs)-1].Key + "\x00"
+	}
+}
+
+// many reads single keys in one transaction each MaxOps-1 keys; a missing key is a
+// KeyValue with ModRev 0. All chunks need not be of the same revision.
+func (s *Store) many(ctx context.Context, names []string, chunk int) ([]KeyValue, error) {
+	out := make([]KeyValue, 0, len(names))
+	for len(names) > 0 {
+		n := min(chunk, len(names))
+		// A compare that never holds makes the transaction read its Else.
+		t := Txn{If: []Compare{{Key: s.keys.store(), Target: CreateRev, Rev: 1 << 62}}}
+		for _, k := range names[:n] {
+			t.Else = append(t.Else, Range{Key: k})
+		}
+		res, err := s.b.Txn(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("read %d keys from %s on: %w", n, names[0], err)
+		}
+		if res.Succeeded || len(res.Else) != n {
+			return nil, fmt.Errorf("read %d keys from %s on: %d answers", n, names[0], len(res.Else))
+		}
+		for i, r := range res.Else {
+			kv := KeyValue{Key: names[i]}
+			if len(r.KVs) > 0 {
+				kv = r.KVs[0]
+			}
+			out = append(out, kv)
+		}
+		names = names[n:]
+	}
+	return out, nil
+}

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/coreos/go-semver/semver"
+
+	"flotilla/cluster"
+)
+
+// Schema is the version of the key layout that this flotilla writes.
+const Schema = "1.0.0"
+
+// checkSchema refuses a store whose layout is newer than ours.
+func checkSchema(schema string) error {
+	theirs, err := semver.NewVersion(schema)
+	if err != nil {
+		return fmt.Errorf("%w: its schema version %q is unreadable: %w", ErrSchema, schema, err)
+	}
+	if ours := semver.New(Schema); newerMinor(theirs, ours) {
+		return fmt.Errorf("%w: the store has schema %s, this binary knows %s: upgrade flotilla on this host",
+			ErrSchema, schema, Schema)
+	}
+	return nil
+}
+
+// newerMinor says whether a is newer than b by major or minor.
+func newerMinor(a, b *semver.Version) bool {
+	return a.Major > b.Major || a.Major == b.Major && a.Minor > b.Minor
+}
+
+// CheckVersion says whether a daemon of version self may write to a store with
+// this schema beside daemons of the versions others. It refuses a binary that is too old
+// for the schema, and one that is more than one minor version away from a live daemon.
+func CheckVersion(self, schema string, others map[cluster.HostID]string) error {
+	if err := checkSchema(schema); err != nil {
+		return err
+	}
+	mine, err := semver.NewVersion(self)
+	if err != nil {
+		return fmt.Errorf("%w: own version %q is unreadable: %w", ErrSchema, self, err)
+	}
+	for _, id := range slices.Sorted(maps.Keys(others)) {
+		theirs, err := semver.NewVersion(others[id])
+		if err != nil {
+			return fmt.Errorf("%w: host %s says version %q, which is unreadable: %w", ErrSchema, id.Short(), others[id], err)
+		}
+		apart := mine.Minor - theirs.Minor
+		if mine.Major != theirs.Major || apart < -1 || apart > 1 {
+			return fmt.Errorf("%w: host %s runs %s and this one %s, more than one minor version apart: upgrade one step at a time",
+				ErrSchema, id.Short(), theirs, mine)
+		}
+	}
+	return nil
+}
+
+// CheckVersion reads the schema and the versions of the other live daemons and judges
+// by them; a daemon asks before it announces itself.
+func (s *Store) CheckVersion(ctx context.Context, self string, me cluster.HostID) error {
+	id, err := s.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	live, err := s.Alive(ctx)
+	if err != nil {
+		return err
+	}
+	others := map[cluster.HostID]string{}
+	for host, a := range live {
+		if host != me {
+			others[host] = a.Version
+		}
+	}
+	return CheckVersion(self, id.Schema, others)
+}
