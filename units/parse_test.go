@@ -145,11 +145,12 @@ func TestParseLikeGoSystemd(t *testing.T) {
 	}
 }
 
-// render writes options as a plain file. Only tests ever do this.
+// render writes options as a plain file; the blank keeps a last backslash from
+// continuing the line. Only tests ever do this.
 func render(options []Option) string {
 	var b strings.Builder
 	for _, o := range options {
-		b.WriteString("[" + o.Section + "]\n" + o.Name + "=" + o.Value + "\n")
+		b.WriteString("[" + o.Section + "]\n" + o.Name + "=" + o.Value + " \n")
 	}
 	return b.String()
 }
