@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,18 +17,16 @@ const blobChunk = 64
 // Blobs reads contents by hash and verifies each. A missing one is ErrNotFound and a
 // wrong one ErrCorrupt: the map is complete or there is none.
 func (s *Store) Blobs(ctx context.Context, hashes []units.Hash) (map[units.Hash][]byte, error) {
-	out, missing, err := s.blobs(ctx, hashes)
-	if err != nil {
+	out, bad, err := s.blobs(ctx, hashes)
+	if err := cmp.Or(err, bad); err != nil {
 		return nil, err
-	}
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("content %s: %w", missing[0].Short(), ErrNotFound)
 	}
 	return out, nil
 }
 
-// blobs reads contents; those that do not exist or are not what their name says are missing.
-func (s *Store) blobs(ctx context.Context, hashes []units.Hash) (map[units.Hash][]byte, []units.Hash, error) {
+// blobs reads contents and returns those that are there and right; bad tells of the first
+// that is missing or not what its name says, err of a read that failed.
+func (s *Store) blobs(ctx context.Context, hashes []units.Hash) (got map[units.Hash][]byte, bad, err error) {
 	names := make([]string, len(hashes))
 	for i, h := range hashes {
 		if err := checkPart(string(h)); err != nil {
@@ -40,18 +39,17 @@ func (s *Store) blobs(ctx context.Context, hashes []units.Hash) (map[units.Hash]
 		return nil, nil, err
 	}
 	out := make(map[units.Hash][]byte, len(hashes))
-	var missing []units.Hash
 	for i, h := range hashes {
 		switch {
 		case kvs[i].ModRev == 0:
-			missing = append(missing, h)
+			bad = cmp.Or(bad, fmt.Errorf("content %s: %w", h.Short(), ErrNotFound))
 		case units.HashOf(kvs[i].Value) != h:
-			return nil, nil, fmt.Errorf("content %s: %w: its bytes have another hash", h.Short(), ErrCorrupt)
+			bad = cmp.Or(bad, fmt.Errorf("content %s: %w: its bytes have another hash", h.Short(), ErrCorrupt))
 		default:
 			out[h] = kvs[i].Value
 		}
 	}
-	return out, missing, nil
+	return out, bad, nil
 }
 
 // unnamedBlob is a content that nothing named when it was last looked at.

@@ -1,0 +1,153 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// decoder turns keys into a snapshot. What it cannot decode is never taken for absent: a
+// unit's head or status makes that unit Bad, so that nobody touches it; anything else
+// makes the whole snapshot incomplete, so that nothing is decided, until it is mended.
+type decoder struct {
+	keys   keys
+	clock  func() time.Time
+	snap   *cluster.Snapshot
+	blobs  *blobCache
+	broken map[string]broken // by key
+}
+
+type broken struct {
+	unit cluster.Unit // "" = it concerns the whole cluster
+	err  error
+}
+
+func newDecoder(k keys, clock func() time.Time, blobs *blobCache) *decoder {
+	return &decoder{keys: k, clock: clock, snap: cluster.NewSnapshot(), blobs: blobs, broken: map[string]broken{}}
+}
+
+// finish ends a batch: the snapshot is complete if nothing that concerns all is unreadable.
+func (d *decoder) finish(rev int64) {
+	d.blobs.sweep()
+	d.snap.Revision = rev
+	d.snap.Complete = d.snap.Store.ID != ""
+	for _, b := range d.broken {
+		if b.unit == "" {
+			d.snap.Complete = false
+		}
+	}
+}
+
+// fault names what cannot be decoded or is missing, or nil.
+func (d *decoder) fault() error {
+	var errs []error
+	if d.snap.Store.ID == "" {
+		errs = append(errs, ErrNoStore)
+	}
+	for _, k := range slices.Sorted(maps.Keys(d.broken)) {
+		errs = append(errs, d.broken[k].err)
+	}
+	return errors.Join(errs...)
+}
+
+// event applies one change.
+func (d *decoder) event(e Event, fetched map[units.Hash][]byte) {
+	k := d.keys.parse(e.Key)
+	old, was := d.broken[e.Key]
+	delete(d.broken, e.Key)
+	if e.Deleted {
+		d.remove(k, e.ModRev)
+	} else if err := d.put(k, e.KeyValue, fetched); err != nil {
+		b := broken{err: err}
+		if k.kind == kindUnit || k.kind == kindStatus {
+			b.unit = k.unit
+		}
+		d.broken[e.Key] = b
+		d.rehead(b.unit)
+	}
+	if was {
+		d.rehead(old.unit)
+	}
+}
+
+// put applies a written key.
+func (d *decoder) put(k parsed, kv KeyValue, fetched map[units.Hash][]byte) (err error) {
+	switch k.kind {
+	case kindStore:
+		d.snap.Store, err = decode[cluster.Identity](kv)
+	case kindFailover:
+		d.snap.Resumed = kv.ModRev
+	case kindHostsEpoch:
+		d.snap.HostsEpoch = kv.ModRev
+	case kindBlob:
+		d.arrived(k.blob, fetched[k.blob])
+	case kindUnit:
+		err = d.putHead(k.unit, kv, fetched)
+	case kindHost:
+		var spec cluster.HostSpec
+		if spec, err = decode[cluster.HostSpec](kv); err == nil {
+			d.snap.SetHostSpec(k.host, spec, kv.ModRev)
+		}
+	case kindInfo:
+		var info cluster.HostInfo
+		if info, err = decode[cluster.HostInfo](kv); err == nil {
+			d.snap.SetHostInfo(k.host, &info, d.clock())
+		}
+	case kindAlive:
+		// The key's being there is the sign of life, whatever it says.
+		var a cluster.Alive
+		a, err = decode[cluster.Alive](kv)
+		d.snap.SetAlive(k.host, &a, kv.CreateRev)
+	case kindPlace:
+		var p cluster.Placement
+		if p, err = decode[cluster.Placement](kv); err == nil {
+			d.snap.SetPlaced(&cluster.Placed{Placement: p, Host: k.host, Unit: k.unit, Rev: kv.ModRev})
+		}
+	case kindStatus:
+		var st cluster.Status
+		if st, err = decode[cluster.Status](kv); err == nil {
+			d.snap.SetStatus(k.where(), &st)
+		} else {
+			d.snap.DeleteStatus(k.where())
+		}
+	case kindOrphan:
+		d.snap.SetOrphanStop(k.where(), kv.ModRev)
+	case kindOther, kindLeader:
+	default:
+		err = fmt.Errorf("key %s: unknown kind %d", kv.Key, int(k.kind))
+	}
+	return err
+}
+
+// remove applies a deletion.
+func (d *decoder) remove(k parsed, rev int64) {
+	switch k.kind {
+	case kindStore:
+		d.snap.Store = cluster.Identity{}
+	case kindFailover:
+		d.snap.Resumed = 0
+	case kindHostsEpoch:
+		d.snap.HostsEpoch = 0
+	case kindUnit:
+		d.dropHead(k.unit)
+	case kindHost:
+		d.snap.DeleteHostSpec(k.host)
+	case kindInfo:
+		d.snap.SetHostInfo(k.host, nil, d.clock())
+	case kindAlive:
+		d.snap.DeleteAlive(k.host, rev, d.clock())
+	case kindPlace:
+		d.snap.DeletePlaced(k.where())
+	case kindStatus:
+		d.snap.DeleteStatus(k.where())
+	case kindOrphan:
+		d.snap.DeleteOrphanStop(k.where())
+	case kindBlob, kindLeader, kindOther:
+		// A head keeps the content it was given; nothing else rests on these.
+	}
+}

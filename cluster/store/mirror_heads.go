@@ -1,0 +1,174 @@
+package store
+
+import (
+	"fmt"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// blobCache holds the contents that heads name, parsed once for all units with the same
+// content.
+type blobCache struct {
+	known map[units.Hash]*content
+	idle  map[units.Hash]bool // perhaps without a use; swept after each batch
+}
+
+type content struct {
+	raw  []byte
+	file *units.File // nil when it does not parse
+	uses int         // heads that name it
+}
+
+func newBlobCache() *blobCache {
+	return &blobCache{known: map[units.Hash]*content{}, idle: map[units.Hash]bool{}}
+}
+
+func (c *blobCache) has(h units.Hash) bool { return c.known[h] != nil }
+
+// reset is a cache with the same contents and no uses, for a new load.
+func (c *blobCache) reset() *blobCache {
+	out := newBlobCache()
+	for h, b := range c.known {
+		out.known[h] = &content{raw: b.raw, file: b.file}
+		out.idle[h] = true
+	}
+	return out
+}
+
+// use counts a head that names h, and returns the content if it is at hand.
+func (c *blobCache) use(h units.Hash, name cluster.Unit, fetched map[units.Hash][]byte) *content {
+	b := c.known[h]
+	if b == nil {
+		raw, ok := fetched[h]
+		if !ok {
+			return nil
+		}
+		b = &content{raw: raw}
+		if f, err := units.Parse(name, raw); err == nil {
+			b.file = f
+		}
+		c.known[h] = b
+	}
+	b.uses++
+	return b
+}
+
+// release takes a use back.
+func (c *blobCache) release(h units.Hash) {
+	if b := c.known[h]; b != nil {
+		b.uses--
+		c.idle[h] = true
+	}
+}
+
+// sweep forgets contents that no head names any more.
+func (c *blobCache) sweep() {
+	for h := range c.idle {
+		if b := c.known[h]; b != nil && b.uses <= 0 {
+			delete(c.known, h)
+		}
+	}
+	clear(c.idle)
+}
+
+// putHead records a head with its parsed content.
+func (d *decoder) putHead(name cluster.Unit, kv KeyValue, fetched map[units.Hash][]byte) error {
+	old := d.snap.Units[name]
+	spec, err := decode[cluster.UnitSpec](kv)
+	u := &cluster.UnitHead{Name: name, Spec: spec, Rev: kv.ModRev}
+	switch {
+	case err != nil:
+		u.Bad = err.Error()
+	case old != nil && old.File != nil && old.Spec.Blob == spec.Blob:
+		// Same content under the same name: nothing to parse, the use stays counted.
+		u.File, u.Req = old.File, old.Req
+		old = nil
+	default:
+		d.parse(u, d.blobs.use(spec.Blob, name, fetched))
+	}
+	if old != nil && old.File != nil {
+		d.blobs.release(old.Spec.Blob)
+	}
+	d.snap.SetUnit(u)
+	d.judge(u)
+	return err
+}
+
+// parse gives a head its content. It shares the parsed file of another unit with the
+// same content; the name is the only thing in which the two differ.
+func (d *decoder) parse(u *cluster.UnitHead, b *content) {
+	if b == nil {
+		u.Bad = fmt.Sprintf("content %s is missing or damaged in the store", u.Spec.Blob.Short())
+		return
+	}
+	file := b.file
+	var err error
+	switch {
+	case file == nil:
+		_, err = units.Parse(u.Name, b.raw)
+	case file.Name != u.Name:
+		shared := *file
+		shared.Name = u.Name
+		file = &shared
+	}
+	if err == nil && file != nil {
+		u.Req, err = file.Requirements()
+	}
+	if err != nil {
+		u.Bad = err.Error()
+		d.blobs.release(u.Spec.Blob)
+		return
+	}
+	u.File = file
+}
+
+func (d *decoder) dropHead(name cluster.Unit) {
+	if u := d.snap.Units[name]; u != nil && u.File != nil {
+		d.blobs.release(u.Spec.Blob)
+	}
+	d.snap.DeleteUnit(name)
+}
+
+// judge makes a head Bad while one of its unit's keys cannot be decoded.
+func (d *decoder) judge(u *cluster.UnitHead) {
+	if u.Bad != "" {
+		return
+	}
+	first := ""
+	for key, b := range d.broken {
+		if b.unit == u.Name && (first == "" || key < first) {
+			first = key
+			u.Bad = b.err.Error()
+		}
+	}
+}
+
+// rehead judges a unit's head anew after one of its keys broke or was mended.
+func (d *decoder) rehead(name cluster.Unit) {
+	old := d.snap.Units[name]
+	if old == nil || old.File == nil {
+		return // its own reason stands
+	}
+	u := *old
+	u.Bad = ""
+	d.judge(&u)
+	d.snap.SetUnit(&u)
+}
+
+// arrived gives a content to heads that were read before it. That is never so with heads
+// that flotilla wrote; it mends what a person restored by hand.
+func (d *decoder) arrived(h units.Hash, raw []byte) {
+	if raw == nil || d.blobs.has(h) {
+		return
+	}
+	for _, old := range d.snap.Units {
+		if old.Spec.Blob != h || old.File != nil {
+			continue
+		}
+		u := &cluster.UnitHead{Name: old.Name, Spec: old.Spec, Rev: old.Rev}
+		d.parse(u, d.blobs.use(h, u.Name, map[units.Hash][]byte{h: raw}))
+		d.snap.SetUnit(u)
+		d.judge(u)
+	}
+}

@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// load reads the whole cluster at one revision. Contents are read after it: they never
+// change, and a head names no content that is not there.
+func (m *Mirror) load(ctx context.Context) (*decoder, error) {
+	now := m.clock()
+	d := newDecoder(m.s.keys, m.clock, m.view.blobs.reset())
+	kvs, rev, err := m.s.readAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]Event, len(kvs))
+	for i, kv := range kvs {
+		events[i].KeyValue = kv
+	}
+	fetched, err := d.fetch(ctx, m.s, events)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range events {
+		d.event(e, fetched)
+	}
+	d.snap.Loaded, d.snap.Watched = rev, now
+	d.finish(rev)
+	return d, nil
+}
+
+// readAll reads every key that a snapshot is made of, at one revision, which it returns.
+func (s *Store) readAll(ctx context.Context) ([]KeyValue, int64, error) {
+	k := s.keys
+	ranges := []Range{
+		{Key: k.store()}, {Key: k.failover()}, {Key: k.hostsEpoch()},
+		Prefix(k.hosts()), Prefix(k.infos()), Prefix(k.alives()),
+		Prefix(k.units()), Prefix(k.orders()), Prefix(k.statuses()), Prefix(k.orphans()),
+	}
+	var out []KeyValue
+	var rev int64
+	for _, r := range ranges {
+		r.Revision = rev
+		at, err := s.scan(ctx, r, func(kv KeyValue) error {
+			out = append(out, kv)
+			return nil
+		})
+		if err != nil {
+			return nil, 0, fmt.Errorf("load: %w", err)
+		}
+		rev = at
+	}
+	return out, rev, nil
+}
+
+// fetch reads the contents that heads among the events name and that are neither at hand
+// nor among the events themselves.
+func (d *decoder) fetch(ctx context.Context, s *Store, events []Event) (map[units.Hash][]byte, error) {
+	got := map[units.Hash][]byte{}
+	want := map[units.Hash]bool{}
+	for _, e := range events {
+		if e.Deleted {
+			continue
+		}
+		switch k := d.keys.parse(e.Key); k.kind {
+		case kindBlob:
+			if units.HashOf(e.Value) == k.blob {
+				got[k.blob] = e.Value
+			}
+		case kindUnit:
+			spec, err := decode[cluster.UnitSpec](e.KeyValue)
+			if err == nil && !d.blobs.has(spec.Blob) && checkPart(string(spec.Blob)) == nil {
+				want[spec.Blob] = true
+			}
+		}
+	}
+	var missing []units.Hash
+	for h := range want {
+		if got[h] == nil {
+			missing = append(missing, h)
+		}
+	}
+	fetched, _, err := s.blobs(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for h, raw := range fetched {
+		got[h] = raw
+	}
+	return got, nil
+}
+
+// Load reads the whole cluster once, for who needs no mirror.
+func (s *Store) Load(ctx context.Context) (*cluster.Snapshot, error) {
+	m := NewMirror(s, nil)
+	d, err := m.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.fault(); err != nil {
+		return nil, err
+	}
+	return d.snap, nil
+}
