@@ -1,0 +1,135 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"flotilla/cluster"
+)
+
+// host is a cluster host with what this plan knows of it besides.
+type host struct {
+	*cluster.Host
+	index   int
+	known   bool // it told us who it is
+	removed bool // by an operator
+	ready   bool // alive, and what it says of itself is from its present boot
+	gone    bool // its absence was judged: its units may run elsewhere
+	due     bool // absent for long enough to be believed, storm or not
+	units   int  // that occupy it
+	labels  map[string]string
+}
+
+// label is Labels, computed once.
+func (h *host) label() map[string]string {
+	if h.labels == nil {
+		h.labels = h.Labels()
+	}
+	return h.labels
+}
+
+// ledger is the snapshot with the decisions of this plan carried out. A host is
+// occupied by its placements and by its tombstones until they are acknowledged.
+type ledger struct {
+	hosts     []*host // by id
+	byID      map[cluster.HostID]*host
+	state     map[cluster.Where]cluster.Order    // what this plan changed; 0 = deleted
+	added     map[cluster.Unit][]cluster.HostID  // hosts that got the unit in this plan
+	freed     map[cluster.Unit][]*cluster.Placed // acknowledged tombstones that stand until the unit is placed
+	conflicts conflicts
+	of        *cluster.Snapshot
+}
+
+func newLedger(snap *cluster.Snapshot) ledger {
+	l := ledger{
+		hosts: make([]*host, 0, len(snap.Hosts)),
+		byID:  make(map[cluster.HostID]*host, len(snap.Hosts)),
+		state: map[cluster.Where]cluster.Order{},
+		added: map[cluster.Unit][]cluster.HostID{},
+		freed: map[cluster.Unit][]*cluster.Placed{},
+		of:    snap,
+	}
+	for _, h := range snap.Hosts {
+		l.hosts = append(l.hosts, &host{
+			Host: h, units: len(h.Placed),
+			known:   h.Info != nil || h.Alive != nil,
+			removed: h.Spec.Removed != nil,
+			ready:   h.Alive != nil && h.Info != nil && h.Info.Boot == h.Alive.Boot,
+		})
+	}
+	slices.SortFunc(l.hosts, func(a, b *host) int { return cmp.Compare(a.ID, b.ID) })
+	for i, h := range l.hosts {
+		h.index = i
+		l.byID[h.ID] = h
+	}
+	return l
+}
+
+// order is the state of the unit's placement on the host, 0 without one.
+func (l *ledger) order(u cluster.Unit, h *host) cluster.Order {
+	if len(l.state) > 0 {
+		if st, changed := l.state[cluster.Where{Host: h.ID, Unit: u}]; changed {
+			return st
+		}
+	}
+	if pl := h.Placed[u]; pl != nil {
+		return pl.State
+	}
+	return 0
+}
+
+// live says whether the unit is ordered to be on the host.
+func (l *ledger) live(u cluster.Unit, h *host) bool {
+	st := l.order(u, h)
+	return st != 0 && st != cluster.Gone
+}
+
+// liveHosts are the hosts that the unit is ordered to be on, by id.
+func (l *ledger) liveHosts(u cluster.Unit) []*host {
+	var out []*host
+	for id := range l.of.Placed[u] {
+		if h := l.byID[id]; l.live(u, h) {
+			out = append(out, h)
+		}
+	}
+	for _, id := range l.added[u] {
+		if h := l.byID[id]; l.of.Placed[u][id] == nil && l.live(u, h) {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b *host) int { return cmp.Compare(a.index, b.index) })
+	return out
+}
+
+// occupy records that the unit stands on the host in this state from now on.
+func (l *ledger) occupy(u cluster.Unit, h *host, st cluster.Order) {
+	w := cluster.Where{Host: h.ID, Unit: u}
+	if l.order(u, h) == 0 {
+		h.units++
+		l.conflicts.count(l.of, u, h, +1)
+	}
+	l.state[w] = st
+	if st != cluster.Gone {
+		l.added[u] = append(l.added[u], h.ID)
+	}
+}
+
+// release records that nothing of the unit is left on the host.
+func (l *ledger) release(u cluster.Unit, h *host) {
+	if l.order(u, h) == 0 {
+		return
+	}
+	h.units--
+	l.conflicts.count(l.of, u, h, -1)
+	l.state[cluster.Where{Host: h.ID, Unit: u}] = 0
+}
+
+// sorted are the placements of a unit in the snapshot, by host.
+func sorted(at map[cluster.HostID]*cluster.Placed) []*cluster.Placed {
+	out := make([]*cluster.Placed, 0, len(at))
+	for _, pl := range at {
+		out = append(out, pl)
+	}
+	slices.SortFunc(out, func(a, b *cluster.Placed) int { return cmp.Compare(a.Host, b.Host) })
+	return out
+}

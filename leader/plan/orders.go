@@ -1,0 +1,138 @@
+package plan
+
+import (
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// want is the placement that the head asks for. was is the present one, or nil.
+func (p *planner) want(head *cluster.UnitHead, was *cluster.Placed) cluster.Placement {
+	out := cluster.Placement{
+		Generation: p.snap.Revision,
+		State:      cluster.Launched,
+		Blob:       head.Spec.Blob,
+		Run:        head.Spec.Run,
+		Restart:    head.Spec.Restart,
+		Fence:      head.Req.Fence,
+	}
+	if head.Spec.Target == units.Loaded {
+		out.State = cluster.Loaded
+	} else if was != nil && was.State == cluster.Draining {
+		out.State = cluster.Draining
+	}
+	if out.Fence {
+		out.StopWithin = p.opt.Timing.StopBudget
+	}
+	return out
+}
+
+// differs says whether the placement is not what the head asks for.
+func (p *planner) differs(pl *cluster.Placed, head *cluster.UnitHead) bool {
+	w := p.want(head, pl)
+	w.Generation, w.Reason = pl.Generation, pl.Reason
+	return w != pl.Placement
+}
+
+// orders are those of a placement on a living host, over a tombstone if one stands there.
+func (p *planner) orders(head *cluster.UnitHead, to *host, reason string) cluster.Orders {
+	pl := p.want(head, nil)
+	pl.Reason = reason
+	o := cluster.Orders{
+		Put: []cluster.Placed{{Placement: pl, Host: to.ID, Unit: head.Name}},
+		If:  []cluster.Condition{p.unitAt(head.Name), aliveAt(to), placedAt(head.Name, to), p.hostsAt()},
+	}
+	for _, peer := range head.Req.MachineOf {
+		if p.placed[peer] { // both or none, as far as a change of the peer's head goes
+			o.If = append(o.If, p.unitAt(peer))
+		}
+	}
+	if head.Req.Global {
+		return o
+	}
+	for _, pl := range sorted(p.snap.Placed[head.Name]) {
+		if h := p.byID[pl.Host]; pl.State == cluster.Gone && h != to && h.Alive == nil {
+			o.If = append(o.If, aliveAt(h))
+		}
+	}
+	return o
+}
+
+// tombstone ends a placement.
+func (p *planner) tombstone(was *cluster.Placed, reason string) cluster.Placed {
+	out := *was
+	out.Rev = 0
+	out.State, out.Generation, out.Reason = cluster.Gone, p.snap.Revision, reason
+	return out
+}
+
+// stop orders that the unit ends on the host.
+func (p *planner) stop(pl *cluster.Placed, reason string) {
+	h := p.byID[pl.Host]
+	p.occupy(pl.Unit, h, cluster.Gone)
+	p.decide(Stop, pl.Unit, h.ID, "", reason, cluster.Orders{
+		Put: []cluster.Placed{p.tombstone(pl, reason)},
+		If:  []cluster.Condition{p.unitAt(pl.Unit), placedAt(pl.Unit, h), p.hostsAt()},
+	})
+}
+
+// remove deletes a placement key of which nothing is left to carry out.
+func (p *planner) remove(pl *cluster.Placed, reason string) {
+	h := p.byID[pl.Host]
+	p.release(pl.Unit, h)
+	p.decide(Forget, pl.Unit, h.ID, "", reason, cluster.Orders{
+		Delete: []cluster.Where{{Host: h.ID, Unit: pl.Unit}},
+		If:     []cluster.Condition{placedAt(pl.Unit, h), aliveAt(h), p.hostsAt()},
+	})
+}
+
+// update brings a placement up to its head.
+func (p *planner) update(head *cluster.UnitHead, pl *cluster.Placed) {
+	h := p.byID[pl.Host]
+	next := p.want(head, pl)
+	next.Reason = changed(pl, &next)
+	p.occupy(head.Name, h, next.State)
+	p.decide(Update, head.Name, h.ID, "", next.Reason, cluster.Orders{
+		Put: []cluster.Placed{{Placement: next, Host: h.ID, Unit: head.Name}},
+		If:  []cluster.Condition{p.unitAt(head.Name), aliveAt(h), placedAt(head.Name, h)},
+	})
+}
+
+// changed names what a new placement brings, the weightiest thing first.
+func changed(was *cluster.Placed, now *cluster.Placement) string {
+	switch {
+	case was.State != now.State:
+		return "target is " + now.State.String()
+	case was.Blob != now.Blob:
+		return "content changed"
+	case was.Restart != now.Restart:
+		return "restart was asked for"
+	case was.Run != now.Run:
+		return "start was asked for"
+	default:
+		return "options changed"
+	}
+}
+
+func (p *planner) unitAt(u cluster.Unit) cluster.Condition {
+	c := cluster.Condition{Kind: cluster.UnitAt, Unit: u}
+	if head := p.snap.Units[u]; head != nil {
+		c.Revision = head.Rev
+	}
+	return c
+}
+
+func aliveAt(h *host) cluster.Condition {
+	return cluster.Condition{Kind: cluster.AliveAt, Host: h.ID, Revision: h.AliveRev}
+}
+
+func placedAt(u cluster.Unit, h *host) cluster.Condition {
+	c := cluster.Condition{Kind: cluster.PlacedAt, Host: h.ID, Unit: u}
+	if pl := h.Placed[u]; pl != nil {
+		c.Revision = pl.Rev
+	}
+	return c
+}
+
+func (p *planner) hostsAt() cluster.Condition {
+	return cluster.Condition{Kind: cluster.HostsAt, Revision: p.snap.HostsEpoch}
+}

@@ -1,0 +1,251 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// Options are the settings of the planner. The zero value is the default of each.
+type Options struct {
+	Timing        cluster.Timing
+	Suspect       time.Duration // how long an absent host is only suspect; default Timing.Renewal()
+	StormFraction float64       // failover pauses when more than this part of the hosts is absent; default 1/3
+	StormMin      int           // and at least so many; default 2
+	StormOff      bool          // no storm brake at all
+}
+
+func (o Options) withDefaults() Options {
+	if o.Timing == (cluster.Timing{}) {
+		o.Timing = cluster.DefaultTiming()
+	}
+	if o.Suspect == 0 {
+		o.Suspect = o.Timing.Renewal()
+	}
+	if o.StormFraction == 0 {
+		o.StormFraction = 1.0 / 3
+	}
+	if o.StormMin == 0 {
+		o.StormMin = 2
+	}
+	return o
+}
+
+// Kind is what a decision does.
+type Kind int
+
+// The kinds of decisions.
+const (
+	Place  Kind = iota + 1 // a unit gets a host
+	Adopt                  // a host that runs the unit as an orphan gets it as an order
+	Move                   // failover: tombstone on the absent host, placement on another
+	Update                 // new content, target or counters, in place
+	Stop                   // a tombstone
+	Forget                 // a tombstone that was carried out, or whose host was removed, is deleted
+)
+
+// String is the kind's word in logs and simulations.
+func (k Kind) String() string {
+	switch k {
+	case Place:
+		return "place"
+	case Adopt:
+		return "adopt"
+	case Move:
+		return "move"
+	case Update:
+		return "update"
+	case Stop:
+		return "stop"
+	case Forget:
+		return "forget"
+	default:
+		return fmt.Sprintf("kind(%d)", int(k))
+	}
+}
+
+// Decision is one thing to do, all of it or nothing.
+type Decision struct {
+	Kind   Kind
+	Unit   cluster.Unit
+	Host   cluster.HostID
+	From   cluster.HostID // of a Move
+	Reason string
+	Orders cluster.Orders
+}
+
+// Refusal says in one sentence why a unit is not as its user wants it, although
+// nothing can be done about it now.
+type Refusal struct {
+	Unit   cluster.Unit   `json:"unit"`
+	Host   cluster.HostID `json:"host,omitempty"` // where the unit is placed meanwhile
+	Reason string         `json:"reason"`
+}
+
+// Result is what a plan comes to.
+type Result struct {
+	Decisions []Decision
+	Waiting   []Refusal // by unit name
+	Storm     *Storm    // set while the storm brake holds
+	Absent    int       // known hosts that are absent
+	Next      time.Time // when the plan can change by itself; zero = only with the snapshot
+}
+
+// Plan decides what to do about the cluster as it is at now. It does not change the snapshot.
+func Plan(snap *cluster.Snapshot, opt Options, now time.Time) Result {
+	if !snap.Complete {
+		return Result{}
+	}
+	p := newPlanner(snap, opt, now)
+	p.run()
+	return p.result()
+}
+
+// planner is one run of Plan.
+type planner struct {
+	snap *cluster.Snapshot
+	opt  Options
+	now  time.Time
+	ledger
+	storm  *Storm
+	absent int
+	next   time.Time
+
+	followers map[cluster.Unit][]cluster.Unit // placed units by each unit they name in MachineOf
+	visit     map[cluster.Unit]bool           // of the running pass: false = begun, true = done
+	moving    map[cluster.Unit]bool           // stopped in this plan because a constraint broke
+	placed    map[cluster.Unit]bool           // given a host in this plan
+	queues    map[string]*queue               // by static signature
+
+	decisions []Decision
+	waiting   []Refusal
+}
+
+func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
+	p := &planner{
+		snap: snap, opt: opt.withDefaults(), now: now,
+		ledger:    newLedger(snap),
+		followers: map[cluster.Unit][]cluster.Unit{},
+		moving:    map[cluster.Unit]bool{},
+		placed:    map[cluster.Unit]bool{},
+		queues:    map[string]*queue{},
+	}
+	p.judge()
+	return p
+}
+
+func (p *planner) run() {
+	work := p.scan()
+	slices.Sort(work)
+	var failing, homeless []cluster.Unit
+	p.pass(work, func(u cluster.Unit) {
+		switch p.tidy(u) {
+		case needFailover:
+			failing = append(failing, u)
+		case needPlace:
+			homeless = append(homeless, u)
+		}
+	})
+	slices.Sort(failing)
+	slices.Sort(homeless)
+	p.stopOrphans()
+	p.pass(failing, p.failover)
+	p.pass(homeless, p.place)
+}
+
+// scan finds the units that may need a decision; all others are as they should be.
+func (p *planner) scan() []cluster.Unit {
+	var work []cluster.Unit
+	heads := 0
+	for name, at := range p.snap.Placed {
+		head := p.snap.Units[name]
+		if head != nil {
+			heads++
+			p.note(head)
+			if p.clean(head, at) {
+				continue
+			}
+		}
+		work = append(work, name)
+	}
+	if heads == len(p.snap.Units) {
+		return work
+	}
+	for name, head := range p.snap.Units {
+		if len(p.snap.Placed[name]) == 0 && head.Spec.Target != units.Inactive {
+			p.note(head)
+			work = append(work, name)
+		}
+	}
+	return work
+}
+
+// note takes up what other units must know of this one.
+func (p *planner) note(head *cluster.UnitHead) {
+	for _, peer := range head.Req.MachineOf {
+		p.followers[peer] = append(p.followers[peer], head.Name)
+	}
+	p.conflicts.declare(head.Req.Conflicts)
+}
+
+// clean is the fast path: one placement, on a living host, as the head wants it, and
+// no constraint that the fate of other units could break.
+func (p *planner) clean(head *cluster.UnitHead, at map[cluster.HostID]*cluster.Placed) bool {
+	req := &head.Req
+	if len(at) != 1 || head.Spec.Target == units.Inactive || head.File == nil || head.Bad != "" || req.Global || len(req.MachineOf) > 0 || len(req.Conflicts) > 0 {
+		return false
+	}
+	for id, pl := range at {
+		h := p.byID[id]
+		if h.Alive == nil || h.removed || pl.State == cluster.Gone || p.differs(pl, head) {
+			return false
+		}
+		if (req.MachineID != "" || len(req.Metadata) > 0) && h.ready && p.static(req, h) != fits {
+			return false
+		}
+	}
+	return true
+}
+
+// pass visits the units in order, each after the units of the same pass that it names in MachineOf.
+func (p *planner) pass(list []cluster.Unit, do func(cluster.Unit)) {
+	member := make(map[cluster.Unit]bool, len(list))
+	for _, u := range list {
+		member[u] = true
+	}
+	p.visit = make(map[cluster.Unit]bool, len(list))
+	var visit func(u cluster.Unit)
+	visit = func(u cluster.Unit) {
+		if _, begun := p.visit[u]; begun || !member[u] {
+			return
+		}
+		p.visit[u] = false
+		if head := p.snap.Units[u]; head != nil {
+			for _, peer := range head.Req.MachineOf {
+				visit(peer)
+			}
+		}
+		do(u)
+		p.visit[u] = true
+	}
+	for _, u := range list {
+		visit(u)
+	}
+}
+
+func (p *planner) decide(k Kind, u cluster.Unit, host, from cluster.HostID, reason string, o cluster.Orders) {
+	p.decisions = append(p.decisions, Decision{Kind: k, Unit: u, Host: host, From: from, Reason: reason, Orders: o})
+}
+
+func (p *planner) refuse(u cluster.Unit, host cluster.HostID, format string, args ...any) {
+	p.waiting = append(p.waiting, Refusal{Unit: u, Host: host, Reason: fmt.Sprintf(format, args...)})
+}
+
+func (p *planner) result() Result {
+	slices.SortStableFunc(p.waiting, func(a, b Refusal) int { return strings.Compare(string(a.Unit), string(b.Unit)) })
+	return Result{Decisions: p.decisions, Waiting: p.waiting, Storm: p.storm, Absent: p.absent, Next: p.next}
+}

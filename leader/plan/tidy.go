@@ -1,0 +1,198 @@
+package plan
+
+import (
+	"fmt"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// need is what the first pass leaves to the later ones.
+type need int
+
+const (
+	needNothing need = iota
+	needFailover
+	needPlace
+)
+
+// tidy does what takes no choice of a host: ends, changes in place, the removal of
+// tombstones that were carried out.
+func (p *planner) tidy(u cluster.Unit) need {
+	p.sweep(u)
+	n := p.tidyUnit(u)
+	if n == needNothing {
+		p.forget(u, nil)
+	}
+	return n
+}
+
+// sweep frees the hosts whose tombstones were acknowledged, or that an operator
+// removed and that are away. Their keys go later, unless the unit returns there.
+func (p *planner) sweep(u cluster.Unit) {
+	for _, pl := range sorted(p.snap.Placed[u]) {
+		if pl.State != cluster.Gone {
+			continue
+		}
+		h := p.byID[pl.Host]
+		st, ok := h.StatusOf(u)
+		if ok && st.Acknowledged(pl.Placement) || h.removed && h.Alive == nil {
+			p.release(u, h)
+			p.freed[u] = append(p.freed[u], pl)
+		}
+	}
+}
+
+// forget deletes the freed tombstones except that on the unit's new host.
+func (p *planner) forget(u cluster.Unit, to *host) {
+	for _, pl := range p.freed[u] {
+		h := p.byID[pl.Host]
+		switch {
+		case h == to || p.order(u, h) != 0:
+		case h.removed && h.Alive == nil:
+			p.remove(pl, "host was removed")
+		default:
+			p.remove(pl, "nothing of it is left there")
+		}
+	}
+}
+
+func (p *planner) tidyUnit(u cluster.Unit) need {
+	head := p.snap.Units[u]
+	switch {
+	case head == nil:
+		p.endAll(u, "unit was destroyed")
+	case head.Spec.Target == units.Inactive:
+		p.endAll(u, "target is inactive")
+	case head.Bad != "":
+		p.refuse(u, "", "its content cannot be used: %s", head.Bad)
+	case head.File == nil:
+		p.refuse(u, "", "its content is not at hand yet")
+	case u.IsTemplate():
+		p.refuse(u, "", "it is a template, which runs nowhere: start an instance such as %s", u.With("1"))
+	case head.Req.Global:
+		return p.tidyGlobal(head)
+	default:
+		return p.tidySingle(head)
+	}
+	return needNothing
+}
+
+// endAll ends a unit wherever it is.
+func (p *planner) endAll(u cluster.Unit, reason string) {
+	for _, pl := range sorted(p.snap.Placed[u]) {
+		h := p.byID[pl.Host]
+		if p.live(u, h) {
+			p.end(pl, reason)
+		}
+		if h.Alive == nil && p.order(u, h) == cluster.Gone {
+			p.refuse(u, h.ID, "%s; it is still to be stopped there: %s", reason, absence(p, h))
+		}
+	}
+}
+
+// end stops a placement, or deletes it where nobody is left to stop it.
+func (p *planner) end(pl *cluster.Placed, reason string) {
+	if h := p.byID[pl.Host]; h.removed && h.Alive == nil {
+		p.remove(pl, "host was removed")
+		return
+	}
+	p.stop(pl, reason)
+}
+
+// tidySingle looks after a unit that belongs on one host.
+func (p *planner) tidySingle(head *cluster.UnitHead) need {
+	pl := p.single(head.Name)
+	if pl == nil {
+		return needPlace
+	}
+	h := p.byID[pl.Host]
+	switch {
+	case h.gone:
+		return needFailover
+	case h.removed:
+		p.leave(head, pl, "was removed")
+		return needNothing
+	case h.Alive == nil && h.due:
+		p.refuse(head.Name, h.ID, "%s; %s", absence(p, h), p.stormSays())
+	case h.Alive == nil:
+		p.refuse(head.Name, h.ID, "%s; its units move at %s", absence(p, h), clock(p.believed(h)))
+	default:
+		if why := p.broken(head, h); why != "" {
+			p.leave(head, pl, why)
+			return needNothing
+		}
+	}
+	if p.differs(pl, head) {
+		p.update(head, pl)
+	}
+	return needNothing
+}
+
+func (p *planner) stormSays() string {
+	return fmt.Sprintf("failover is paused because %d of %d hosts are absent; to go on, type: %s",
+		len(p.storm.Hosts), p.storm.Known, ResumeCommand)
+}
+
+// single is the unit's one placement. Where there are several, the best stays: on a
+// living host, then the newest, then the first host.
+func (p *planner) single(u cluster.Unit) *cluster.Placed {
+	var best *cluster.Placed
+	var all []*cluster.Placed
+	for _, pl := range sorted(p.snap.Placed[u]) {
+		if pl.State == cluster.Gone {
+			continue
+		}
+		all = append(all, pl)
+		if best == nil || p.better(pl, best) {
+			best = pl
+		}
+	}
+	for _, pl := range all {
+		if pl != best {
+			p.end(pl, "it belongs on one host, and is placed on "+p.byID[best.Host].Name()+" as well")
+		}
+	}
+	return best
+}
+
+func (p *planner) better(a, b *cluster.Placed) bool {
+	if x, y := p.byID[a.Host].Alive != nil, p.byID[b.Host].Alive != nil; x != y {
+		return x
+	}
+	return a.Generation > b.Generation
+}
+
+// leave moves a unit off a living host that does not suit it any more: first it is
+// stopped there, and it is placed anew when that is acknowledged.
+func (p *planner) leave(head *cluster.UnitHead, pl *cluster.Placed, why string) {
+	h := p.byID[pl.Host]
+	reason := fmt.Sprintf("host %s %s", h.Name(), why)
+	p.moving[head.Name] = true
+	p.stop(pl, reason)
+	p.refuse(head.Name, h.ID, "%s: it is stopped there first, then placed anew", reason)
+}
+
+// stopOrphans orders the end of the orphans that an operator wants stopped.
+func (p *planner) stopOrphans() {
+	for _, w := range sortedWheres(p.snap.OrphanStops) {
+		h := p.byID[w.Host]
+		if h == nil || !p.isOrphan(w.Unit, h) {
+			continue
+		}
+		const reason = "an operator wants the orphan stopped"
+		p.occupy(w.Unit, h, cluster.Gone)
+		p.decide(Stop, w.Unit, h.ID, "", reason, cluster.Orders{
+			Put: []cluster.Placed{{Host: h.ID, Unit: w.Unit, Placement: cluster.Placement{
+				Generation: p.snap.Revision, State: cluster.Gone, Blob: h.Status[w.Unit].Blob, Reason: reason,
+			}}},
+			If: []cluster.Condition{p.unitAt(w.Unit), aliveAt(h), placedAt(w.Unit, h)},
+		})
+	}
+}
+
+// isOrphan says that a living host reports the unit as running without any order.
+func (p *planner) isOrphan(u cluster.Unit, h *host) bool {
+	st, ok := h.StatusOf(u)
+	return ok && st.Orphan && p.order(u, h) == 0
+}
