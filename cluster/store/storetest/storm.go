@@ -115,7 +115,7 @@ type follower struct {
 	*storm
 	progress chan struct{}
 
-	mu     sync.Mutex
+	mu       sync.Mutex
 	keys     map[string]store.KeyValue
 	events   []store.Event // those seen by watching, not by reloading
 	next     int64

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+var (
+	errEtcdClosed = errors.New("etcd client is closed")
+	errNoLeader   = errors.New("member has no leader")
+	errLearner    = errors.New("member is a learner, which takes no requests")
+	errNoReply    = errors.New("member does not answer")
+)
+
+// verdict says what an error of one attempt means for the request.
+type verdict int
+
+const (
+	final     verdict = iota + 1 // the member refused it: nothing happened, and nothing will elsewhere
+	elsewhere                    // the member cannot take requests: nothing happened
+	busy                         // nothing happened, worth another try here
+	unsure                       // it may have happened
+)
+
+// judge reads a gRPC error. etcd refuses with the codes of a caller's mistake only
+// before it proposes or while it applies as a whole, so nothing has happened then. All
+// others, above all Unavailable ("request timed out", "leader changed", a lost
+// connection), leave open what became of a proposal. "No leader" is the exception: for a
+// unary request it is the answer of the first check.
+func judge(err error) verdict {
+	for _, e := range []error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCNotCapable, rpctypes.ErrGRPCNotSupportedForLearner} {
+		if errors.Is(rpctypes.Error(err), rpctypes.Error(e)) {
+			return elsewhere
+		}
+	}
+	if errors.Is(rpctypes.Error(err), rpctypes.ErrTooManyRequests) {
+		return busy
+	}
+	switch code := status.Code(err); code {
+	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied, codes.FailedPrecondition,
+		codes.OutOfRange, codes.Unimplemented, codes.Unauthenticated, codes.ResourceExhausted, codes.DataLoss:
+		return final
+	default:
+		return unsure
+	}
+}
+
+// translate turns etcd's errors into those of the contract.
+func translate(err error) error {
+	known := rpctypes.Error(err)
+	for _, t := range []struct{ etcd, ours error }{
+		{rpctypes.ErrCompacted, ErrCompacted},
+		{rpctypes.ErrLeaseNotFound, ErrLeaseNotFound},
+		{rpctypes.ErrNoSpace, ErrReadOnly},
+		{rpctypes.ErrTooManyOps, ErrTooLarge},
+		{rpctypes.ErrRequestTooLarge, ErrTooLarge},
+		{rpctypes.ErrDuplicateKey, ErrDuplicateKey},
+	} {
+		if errors.Is(known, t.etcd) {
+			return t.ours
+		}
+	}
+	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
+		return errors.New(s.Message())
+	}
+	return known
+}
+
+// ended is the error of a request whose context ended, or nil.
+func (e *Etcd) ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if e.ctx.Err() != nil {
+		return errEtcdClosed
+	}
+	return nil
+}
+
+func ambiguous(what string, end, err error) error {
+	if end != nil {
+		return fmt.Errorf("%s: %w: %w", what, ErrAmbiguous, end)
+	}
+	return fmt.Errorf("%s: %w: %w", what, ErrAmbiguous, translate(err))
+}
