@@ -1,0 +1,229 @@
+package members
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Member is one member of the cluster's etcd.
+type Member struct {
+	ID        uint64
+	Name      string // machine id of its host; "" until it first started
+	PeerURL   string
+	ClientURL string // "" until it first started
+	Learner   bool
+	Leader    bool
+	Healthy   bool
+	Reason    string // why it is not healthy
+	Version   string // of etcd
+	DBSize    int64  // bytes
+}
+
+// The reasons why the cluster's membership cannot change now; try again.
+var (
+	ErrLearner = errors.New("another host is just becoming an etcd member")
+	ErrQuorum  = errors.New("too few etcd members are well to change the membership")
+)
+
+// EtcdMembers changes the membership of an etcd cluster.
+type EtcdMembers struct{ cli *clientv3.Client }
+
+// NewEtcdMembers uses a client, which stays the caller's.
+func NewEtcdMembers(cli *clientv3.Client) *EtcdMembers { return &EtcdMembers{cli: cli} }
+
+// DialEtcd makes a client for the etcd that the configuration names, for the
+// membership of our own etcd.
+func DialEtcd(c Config, id *Identity, log *slog.Logger) (*clientv3.Client, error) {
+	return dial(c.Endpoints, id, log)
+}
+
+// healthTimeout is how long a member may take to say how it is.
+const healthTimeout = 2 * time.Second
+
+// Members lists the members by name, each asked how it is.
+func (m *EtcdMembers) Members(ctx context.Context) ([]Member, error) {
+	res, err := m.cli.MemberList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list etcd members: %w", err)
+	}
+	out := make([]Member, len(res.Members))
+	var wg sync.WaitGroup
+	for i, r := range res.Members {
+		out[i] = member(r)
+		wg.Go(func() { m.ask(ctx, &out[i]) })
+	}
+	wg.Wait()
+	slices.SortFunc(out, func(a, b Member) int {
+		return strings.Compare(a.Name+a.PeerURL, b.Name+b.PeerURL)
+	})
+	return out, nil
+}
+
+func member(r *etcdserverpb.Member) Member {
+	out := Member{ID: r.ID, Name: r.Name, Learner: r.IsLearner}
+	if len(r.PeerURLs) > 0 {
+		out.PeerURL = r.PeerURLs[0]
+	}
+	if len(r.ClientURLs) > 0 {
+		out.ClientURL = r.ClientURLs[0]
+	}
+	return out
+}
+
+// ask fills in how a member is.
+func (m *EtcdMembers) ask(ctx context.Context, mb *Member) {
+	if mb.ClientURL == "" {
+		mb.Reason = "never started"
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	st, err := m.cli.Status(ctx, mb.ClientURL)
+	if err != nil {
+		mb.Reason = "does not answer: " + oneLine(err.Error())
+		return
+	}
+	mb.Version, mb.DBSize, mb.Leader = st.Version, st.DbSize, st.Leader == mb.ID
+	mb.Healthy = st.Leader != 0 && len(st.Errors) == 0
+	if st.Leader == 0 {
+		mb.Reason = "sees no leader"
+	} else if len(st.Errors) > 0 {
+		mb.Reason = strings.Join(st.Errors, "; ")
+	}
+}
+
+// AddLearner adds a member that does not vote yet and returns its id. The cluster
+// takes one at a time: ErrLearner.
+func (m *EtcdMembers) AddLearner(ctx context.Context, peerURL string) (uint64, error) {
+	res, err := m.cli.MemberAddAsLearner(ctx, []string{peerURL})
+	switch {
+	case err == nil:
+		return res.Member.ID, nil
+	case errors.Is(err, rpctypes.ErrTooManyLearners):
+		return 0, ErrLearner
+	case errors.Is(err, rpctypes.ErrUnhealthy), errors.Is(err, rpctypes.ErrMemberNotEnoughStarted):
+		return 0, ErrQuorum
+	}
+	return 0, fmt.Errorf("add etcd member %s: %w", peerURL, err)
+}
+
+// RemoveMember removes a member; one that is gone already is no error.
+func (m *EtcdMembers) RemoveMember(ctx context.Context, id uint64) error {
+	_, err := m.cli.MemberRemove(ctx, id)
+	switch {
+	case err == nil, errors.Is(err, rpctypes.ErrMemberNotFound):
+		return nil
+	case errors.Is(err, rpctypes.ErrUnhealthy), errors.Is(err, rpctypes.ErrMemberNotEnoughStarted):
+		return ErrQuorum
+	}
+	return fmt.Errorf("remove etcd member %x: %w", id, err)
+}
+
+// Promote makes a learner a voter, asking until it caught up, or until ctx ends: then
+// the error carries the last reason. progress, which may be nil, hears each reason
+// that differs from the one before.
+func (m *EtcdMembers) Promote(ctx context.Context, id uint64, progress func(why string)) error {
+	t := time.NewTicker(etcdPromoteInterval)
+	defer t.Stop()
+	last := ""
+	for {
+		why, err := m.promote(ctx, id)
+		if err != nil || why == "" {
+			return err
+		}
+		if why != last && ctx.Err() == nil {
+			last = why
+			if progress != nil {
+				progress(why)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("promote etcd member %x: %w: %s", id, ctx.Err(), last)
+		case <-t.C:
+		}
+	}
+}
+
+// promote asks once; why says what to wait for, "" that the member votes.
+func (m *EtcdMembers) promote(ctx context.Context, id uint64) (why string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	_, err = m.cli.MemberPromote(ctx, id)
+	switch {
+	case err == nil, errors.Is(err, rpctypes.ErrMemberNotLearner):
+		return "", nil
+	case errors.Is(err, rpctypes.ErrMemberNotFound):
+		return "", ErrRemoved
+	case errors.Is(err, rpctypes.ErrMemberLearnerNotReady):
+		return "it has not caught up with the leader yet", nil
+	}
+	return oneLine(err.Error()), nil
+}
+
+// AwaitVoter waits until the member of a host votes, or until ctx ends: then the error
+// says what it waited for. It is what a join shows after the services started.
+func (m *EtcdMembers) AwaitVoter(ctx context.Context, name string, progress func(why string)) error {
+	t := time.NewTicker(etcdPromoteInterval)
+	defer t.Stop()
+	last := ""
+	for {
+		why := m.awaited(ctx, name)
+		if why == "" {
+			return nil
+		}
+		if why != last && ctx.Err() == nil {
+			last = why
+			if progress != nil {
+				progress(why)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("etcd member of this host: %w: %s", ctx.Err(), last)
+		case <-t.C:
+		}
+	}
+}
+
+// awaited says what keeps the member of a host from voting, "" if nothing.
+func (m *EtcdMembers) awaited(ctx context.Context, name string) string {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	res, err := m.cli.MemberList(ctx)
+	if err != nil {
+		return "etcd does not answer: " + oneLine(err.Error())
+	}
+	i := slices.IndexFunc(res.Members, func(r *etcdserverpb.Member) bool { return r.Name == name })
+	switch {
+	case i < 0:
+		return "it has not started yet; see 'journalctl -u flotilla-etcd'"
+	case res.Members[i].IsLearner:
+		return "it is catching up with the leader"
+	}
+	return ""
+}
+
+// Endpoints are the client URLs of all members that ever started, sorted.
+func (m *EtcdMembers) Endpoints(ctx context.Context) ([]string, error) {
+	res, err := m.cli.MemberList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list etcd members: %w", err)
+	}
+	var out []string
+	for _, r := range res.Members {
+		out = append(out, r.ClientURLs...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
