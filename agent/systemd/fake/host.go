@@ -82,6 +82,8 @@ type Host struct {
 	counts Counts
 	lines  map[string][]systemd.LogEntry
 	cursor int
+
+	observe func(Event) // see Observe
 }
 
 // New boots a host.

@@ -36,7 +36,9 @@ func (h *Host) Counts() Counts {
 }
 
 func (h *Host) event(op, unit, by string) {
-	h.events = append(h.events, Event{At: time.Now(), Op: op, Unit: unit, By: by})
+	e := Event{At: time.Now(), Op: op, Unit: unit, By: by}
+	h.events = append(h.events, e)
+	h.show(e)
 }
 
 // Running returns the names of all units that are not inactive or failed, sorted.

@@ -54,6 +54,7 @@ func (h *Host) plan(u *unit, d time.Duration, do func()) {
 func (h *Host) set(u *unit, active, sub string) {
 	if u.active != active {
 		u.changed = time.Now()
+		h.show(Event{At: u.changed, Op: "state", Unit: u.name, By: active})
 	}
 	u.active, u.sub = active, sub
 	h.tell(u.name)
