@@ -1,0 +1,287 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// The units of the dead man's switch. While FenceTarget is active fenced units may
+// run; FenceFire ends it, and with it all of them.
+const (
+	FenceTarget = "flotilla-fence.target"
+	FenceFire   = "flotilla-fence-fire.service"
+	fencePrefix = "flotilla-fence"
+)
+
+// fenceTargetFile and fenceFireFile are the static units. The switch must never meet
+// a start limit.
+const (
+	fenceTargetFile = `[Unit]
+Description=flotilla: this host's lease is confirmed, fenced units may run
+`
+	fenceFireFile = `[Unit]
+Description=flotilla: this host's lease was not confirmed in time, fenced units stop
+Conflicts=flotilla-fence.target
+Before=flotilla-fence.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart=/bin/true
+`
+)
+
+// isFenceUnit reports whether a unit belongs to the switch and is no workload.
+func isFenceUnit(name cluster.Unit) bool { return strings.HasPrefix(string(name), fencePrefix) }
+
+// writeFenceUnits puts the static units in place. It says whether a reload is needed.
+func writeFenceUnits(files UnitFiles, have map[cluster.Unit]UnitFile) (changed bool, err error) {
+	for name, content := range map[string]string{FenceTarget: fenceTargetFile, FenceFire: fenceFireFile} {
+		if f, ok := have[cluster.Unit(name)]; ok && f.Blob == units.HashOf([]byte(content)) {
+			continue
+		}
+		changed = true
+		if err := files.WriteDropIn(name, DropInName, []byte("# flotilla: part of the dead man's switch\n")); err != nil {
+			return true, fmt.Errorf("write the fence: %w", err)
+		}
+		if err := files.Write(name, []byte(content)); err != nil {
+			return true, fmt.Errorf("write the fence: %w", err)
+		}
+	}
+	return changed, nil
+}
+
+// fenceFile is what /run/flotilla/fence.json holds: which timers may be armed, and
+// when the newest fires. A timer's name is there before the timer is.
+type fenceFile struct {
+	Boot   string        `json:"boot"`
+	Number int64         `json:"number"`
+	Timers []string      `json:"timers,omitempty"`
+	Fire   time.Duration `json:"fire,omitempty"` // CLOCK_BOOTTIME
+	Raised bool          `json:"raised,omitempty"`
+}
+
+// fence is the dead man's switch. Each confirmed renewal arms a new timer at an absolute
+// instant, then stops the one before: at no moment is none armed while the target is
+// active. One goroutine runs it; the others read state and want it.
+type fence struct {
+	systemd Systemd
+	timers  Timers
+	clock   Clock
+	path    string
+	log     *slog.Logger
+	metrics *metrics
+	tell    func()
+	kick    chan struct{}
+
+	file fenceFile // owned by run
+
+	mu     sync.Mutex
+	needed bool
+	fire   time.Duration // newest confirmation
+	state  fenceState
+}
+
+// fenceState is what others may know of the switch.
+type fenceState struct {
+	until time.Duration // fenced units may be started before this instant
+	fired int           // how often the target was found down although it had been raised
+	last  time.Duration // the instant at which the switch that fired had been armed to
+}
+
+func (f *fence) current() fenceState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+// confirm takes in a confirmed renewal.
+func (f *fence) confirm(fire time.Duration) {
+	f.mu.Lock()
+	f.fire = max(f.fire, fire)
+	needed := f.needed
+	f.mu.Unlock()
+	if needed {
+		f.poke()
+	}
+}
+
+// want says whether there are fenced units here. It says whether that is new.
+func (f *fence) want(needed bool) (changed bool) {
+	f.mu.Lock()
+	changed = f.needed != needed
+	f.needed = needed
+	if changed {
+		f.state.until = 0 // what was armed before may be coming down just now
+	}
+	f.mu.Unlock()
+	if changed {
+		f.poke()
+	}
+	return changed
+}
+
+func (f *fence) poke() {
+	select {
+	case f.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (f *fence) load(boot string) error {
+	var had fenceFile
+	ok, err := readJSON(f.path, &had)
+	f.file = fenceFile{Boot: boot}
+	if ok && err == nil && had.Boot == boot {
+		f.file = had
+	}
+	return err
+}
+
+func (f *fence) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.kick:
+		}
+		f.mu.Lock()
+		needed, fire := f.needed, f.fire
+		f.mu.Unlock()
+		var err error
+		switch {
+		case needed && f.clock.Boottime() < fire:
+			err = f.arm(ctx, fire)
+		case !needed && (f.file.Raised || len(f.file.Timers) > 0):
+			err = f.disarm(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			f.metrics.fenceErrors.Inc()
+			f.log.Error("cannot re-arm the fence; fenced units stop unless a later try succeeds", "err", err)
+		}
+	}
+}
+
+// arm makes the switch fire at an instant. The target comes first and the timer after
+// it: should this process be frozen in between, the timer's instant has passed when it
+// is started, and it fires at once. Only then may anybody start a fenced unit.
+func (f *fence) arm(ctx context.Context, fire time.Duration) error {
+	up, err := f.targetUp(ctx)
+	if err != nil {
+		return err
+	}
+	if !up {
+		if err := f.raise(ctx); err != nil {
+			return err
+		}
+	}
+	if up && fire == f.file.Fire && len(f.file.Timers) == 1 {
+		f.publish(func(s *fenceState) { s.until = fire })
+		return nil
+	}
+	onStartup, err := f.onStartup(ctx, fire)
+	if err != nil {
+		return err
+	}
+	old := slices.Clone(f.file.Timers)
+	f.file.Number++
+	name := fmt.Sprintf("%s-%d.timer", fencePrefix, f.file.Number)
+	f.file.Timers, f.file.Fire, f.file.Raised = append(slices.Clone(old), name), fire, true
+	if err := writeJSON(f.path, f.file, false); err != nil {
+		return err
+	}
+	if err := f.timers.StartTransientTimer(ctx, name, onStartup, FenceFire); err != nil {
+		return fmt.Errorf("arm the fence: %w", err)
+	}
+	f.publish(func(s *fenceState) { s.until = fire })
+	return f.drop(ctx, old)
+}
+
+// onStartup is an instant of CLOCK_BOOTTIME as a timer wants it. The clocks are read in
+// the order in which a pause in between makes the switch fire early, never late.
+func (f *fence) onStartup(ctx context.Context, fire time.Duration) (time.Duration, error) {
+	start, err := f.timers.UserspaceTimestamp(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("arm the fence: %w", err)
+	}
+	monotonic := f.clock.Monotonic()
+	return monotonic + (fire - f.clock.Boottime()) - start, nil
+}
+
+func (f *fence) targetUp(ctx context.Context) (bool, error) {
+	seen, err := f.systemd.Units(ctx, []cluster.Unit{FenceTarget})
+	if err != nil {
+		return false, fmt.Errorf("look at the fence: %w", err)
+	}
+	return seen[FenceTarget].Active == "active", nil
+}
+
+// raise starts the target. If it had been raised before, the switch has fired.
+func (f *fence) raise(ctx context.Context) error {
+	if f.file.Raised {
+		f.metrics.fenceFired.Inc()
+		f.log.Warn("the fence switch had fired: the lease was not confirmed in time; fenced units start again after a fresh read of the orders")
+		last := f.file.Fire
+		f.publish(func(s *fenceState) { s.until, s.fired, s.last = 0, s.fired+1, last })
+		f.file.Raised = false
+	}
+	r := f.systemd.Jobs(ctx, []Job{{FenceTarget, Start}})[0]
+	if r.Err != nil {
+		return fmt.Errorf("raise the fence: %w", r.Err)
+	}
+	if r.Outcome != "done" {
+		return fmt.Errorf("raise the fence: the start of %s ended with %q", FenceTarget, r.Outcome)
+	}
+	return nil
+}
+
+// drop stops timers that a newer one replaced.
+func (f *fence) drop(ctx context.Context, old []string) error {
+	if len(old) == 0 {
+		return nil
+	}
+	jobs := make([]Job, len(old))
+	for i, name := range old {
+		jobs[i] = Job{cluster.Unit(name), Stop}
+	}
+	var errs []error
+	for _, r := range f.systemd.Jobs(ctx, jobs) {
+		errs = append(errs, r.Err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("stop the timers before: %w", err)
+	}
+	f.file.Timers = slices.DeleteFunc(f.file.Timers, func(n string) bool { return slices.Contains(old, n) })
+	return writeJSON(f.path, f.file, false)
+}
+
+// disarm ends the switch when no fenced unit is left.
+func (f *fence) disarm(ctx context.Context) error {
+	f.publish(func(s *fenceState) { s.until = 0 })
+	r := f.systemd.Jobs(ctx, []Job{{FenceTarget, Stop}})[0]
+	if r.Err != nil {
+		return fmt.Errorf("lower the fence: %w", r.Err)
+	}
+	f.file.Raised = false
+	return f.drop(ctx, slices.Clone(f.file.Timers))
+}
+
+func (f *fence) publish(change func(*fenceState)) {
+	f.mu.Lock()
+	was := f.state
+	change(&f.state)
+	same := f.state == was || (was.until > 0 && f.state.until > 0 && was.fired == f.state.fired)
+	f.mu.Unlock()
+	if !same {
+		f.tell()
+	}
+}

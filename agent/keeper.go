@@ -1,0 +1,380 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// How long to wait after the watch broke, or content could not be fetched.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// keeper follows the orders for this host, judges the store they come from, fetches
+// the content they name, and puts both on disk before anybody acts on them.
+type keeper struct {
+	views Views
+	host  cluster.HostID
+	boot  string
+	disk  viewDisk
+	link  *link
+	limit time.Duration // of one call to the store
+	log   *slog.Logger
+	tell  func() // something below changed
+
+	kick chan struct{} // capacity one: a view waits, or a read was asked for
+
+	taking turn // held while a view is judged, completed and saved
+
+	mu      sync.Mutex
+	next    *cluster.View // newest that the watch told
+	mem     Memory
+	held    bool // mem holds a view
+	ready   map[units.Hash]bool
+	missing int
+	frozen  string
+	asked   int64 // fresh reads asked for
+	read    int64 // newest of them that was done
+}
+
+// orders are what the keeper holds.
+type orders struct {
+	view    cluster.View
+	held    bool
+	boot    string // the boot in which the view was read
+	frozen  string
+	read    int64
+	missing int
+}
+
+func newKeeper(views Views, host cluster.HostID, boot, dir string, limit time.Duration, l *link, log *slog.Logger, tell func()) (*keeper, error) {
+	k := &keeper{
+		views: views, host: host, boot: boot, disk: viewDisk{dir}, link: l, limit: limit, log: log, tell: tell,
+		kick: make(chan struct{}, 1), taking: make(turn, 1), ready: map[units.Hash]bool{},
+	}
+	mem, err := k.disk.load()
+	if mem.View.Store.ID == "" {
+		return k, err
+	}
+	k.mem, k.held = mem, true
+	for h := range named(mem.View) {
+		if _, ok := k.disk.content(h); ok {
+			k.ready[h] = true
+		} else {
+			k.missing++
+		}
+	}
+	views.Pin(mem.View.Store)
+	return k, err
+}
+
+// turn is a lock that is held over calls to the store: a channel, because a wait for a
+// mutex would stand still in virtual time.
+type turn chan struct{}
+
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
+
+// named is the content that a view needs; tombstones need none.
+func named(v cluster.View) map[units.Hash]bool {
+	out := map[units.Hash]bool{}
+	for _, p := range v.Place {
+		if p.State != cluster.Gone {
+			out[p.Blob] = true
+		}
+	}
+	return out
+}
+
+// orders is what may be obeyed now.
+func (k *keeper) orders() orders {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return orders{view: k.mem.View, held: k.held, boot: k.mem.Boot, frozen: k.frozen, read: k.read, missing: k.missing}
+}
+
+// isReady reports whether a unit file's bytes are at hand.
+func (k *keeper) isReady(h units.Hash) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ready[h]
+}
+
+// content is a unit file's bytes.
+func (k *keeper) content(h units.Hash) ([]byte, error) {
+	raw, ok := k.disk.content(h)
+	if ok {
+		return raw, nil
+	}
+	k.mu.Lock()
+	delete(k.ready, h)
+	k.mu.Unlock()
+	k.poke()
+	return nil, fmt.Errorf("content %s is damaged or gone on this host: fetching it again", h.Short())
+}
+
+// ask wants a fresh, linearizable read; orders().read reaches the returned number
+// when one that began later was done.
+func (k *keeper) ask() int64 {
+	k.mu.Lock()
+	k.asked++
+	n := k.asked
+	k.mu.Unlock()
+	k.poke()
+	return n
+}
+
+func (k *keeper) poke() {
+	select {
+	case k.kick <- struct{}{}:
+	default:
+	}
+}
+
+// follow keeps a watch on the orders until ctx ends.
+func (k *keeper) follow(ctx context.Context) error {
+	wait := firstRetry
+	for {
+		err := k.views.FollowView(ctx, k.host, func(v cluster.View) {
+			wait = firstRetry
+			k.link.up()
+			k.mu.Lock()
+			k.next = &v
+			k.mu.Unlock()
+			k.poke()
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		k.link.down()
+		k.ask() // the store may be another one now
+		k.log.Warn("cannot follow the orders, trying again", "err", err, "after", wait)
+		if !sleep(ctx, wait+rand.N(wait)) {
+			return nil
+		}
+		wait = min(2*wait, lastRetry)
+	}
+}
+
+// run takes in what follow and ask want until ctx ends.
+func (k *keeper) run(ctx context.Context) error {
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	wait := firstRetry
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.kick:
+		case <-retry.C:
+		}
+		if k.step(ctx) {
+			wait = firstRetry
+			continue
+		}
+		retry.Reset(wait + rand.N(wait))
+		wait = min(2*wait, lastRetry)
+	}
+}
+
+// step takes in the newest view. It says whether nothing is left to do.
+func (k *keeper) step(ctx context.Context) bool {
+	k.taking.Lock()
+	defer k.taking.Unlock()
+	k.mu.Lock()
+	next := k.next
+	k.next = nil
+	if next != nil && k.mem.Judge(*next) != "" || k.held && k.missingNow() > 0 {
+		k.asked++ // a suspicion rests on a fresh read, and so does a new try
+	}
+	asked, fresh := k.asked, k.asked > k.read || k.frozen != ""
+	k.mu.Unlock()
+	switch {
+	case fresh:
+		frozen, err := k.fresh(ctx, asked)
+		return err == nil && frozen == ""
+	case next != nil:
+		return k.take(ctx, *next) == nil
+	}
+	return true
+}
+
+// missingNow counts the content that is named and not at hand. mu is held.
+func (k *keeper) missingNow() int {
+	n := 0
+	for h := range named(k.mem.View) {
+		if !k.ready[h] {
+			n++
+		}
+	}
+	k.missing = n
+	return n
+}
+
+// check reads the store now and says why it must not be followed ("" = it may).
+func (k *keeper) check(ctx context.Context) (frozen string, err error) {
+	k.taking.Lock()
+	defer k.taking.Unlock()
+	k.mu.Lock()
+	asked := k.asked
+	k.mu.Unlock()
+	return k.fresh(ctx, asked)
+}
+
+// fresh reads the orders, judges them and takes them in. taking is held.
+func (k *keeper) fresh(ctx context.Context, asked int64) (frozen string, err error) {
+	limited, cancel := context.WithTimeout(ctx, k.limit)
+	defer cancel()
+	v, err := k.views.View(limited, k.host)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.link.down()
+		}
+		return "", fmt.Errorf("read the orders: %w", err)
+	}
+	k.link.up()
+	k.mu.Lock()
+	why := k.mem.Judge(v)
+	was := k.frozen
+	k.frozen, k.read = why, max(k.read, asked)
+	k.mu.Unlock()
+	if why != "" {
+		if was != why {
+			k.log.Error(why, "store", v.Store.ID, "revision", v.Revision)
+		}
+		k.tell()
+		return why, nil
+	}
+	return "", k.take(ctx, v)
+}
+
+// take completes a judged view, saves it and lets it be obeyed. What content cannot be
+// had is fetched later; tombstones do not wait for it. taking is held.
+func (k *keeper) take(ctx context.Context, v cluster.View) error {
+	fetched, fetchErr := k.fetch(ctx, v)
+	k.mu.Lock()
+	next := k.mem.Step(v, k.boot)
+	k.mu.Unlock()
+	if err := k.disk.save(next, fetched); err != nil {
+		k.log.Error("cannot keep the orders on disk, so they are not obeyed", "err", err)
+		k.mu.Lock()
+		k.asked++
+		k.mu.Unlock()
+		return err
+	}
+	k.views.Pin(v.Store)
+	k.mu.Lock()
+	k.mem, k.held = next, true
+	ready := map[units.Hash]bool{}
+	for h := range named(v) {
+		if k.ready[h] || fetched[h] != nil {
+			ready[h] = true
+		}
+	}
+	k.ready = ready
+	k.missingNow()
+	k.mu.Unlock()
+	if err := k.disk.sweep(next); err != nil {
+		k.log.Warn("cannot tidy kept content", "err", err)
+	}
+	k.tell()
+	return fetchErr
+}
+
+// fetch gets the content of a view that is not at hand.
+func (k *keeper) fetch(ctx context.Context, v cluster.View) (map[units.Hash][]byte, error) {
+	var want []units.Hash
+	got := map[units.Hash][]byte{}
+	for h := range named(v) {
+		if k.isReady(h) {
+			continue
+		}
+		if raw, ok := k.disk.content(h); ok {
+			got[h] = raw
+			continue
+		}
+		want = append(want, h)
+	}
+	if len(want) == 0 {
+		return got, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, k.limit)
+	defer cancel()
+	blobs, err := k.views.Blobs(limited, want)
+	if err != nil && len(want) > 1 {
+		blobs = k.oneByOne(limited, want) // one that is missing shall not hold back the others
+	}
+	for _, h := range want {
+		raw, ok := blobs[h]
+		switch {
+		case ok && units.HashOf(raw) == h:
+			got[h] = raw
+		case err == nil:
+			err = fmt.Errorf("content %s is not in the store", h.Short())
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		k.log.Warn("cannot fetch unit files, trying again", "err", err)
+	}
+	return got, err
+}
+
+func (k *keeper) oneByOne(ctx context.Context, want []units.Hash) map[units.Hash][]byte {
+	got := map[units.Hash][]byte{}
+	for _, h := range want {
+		one, err := k.views.Blobs(ctx, []units.Hash{h})
+		if err == nil {
+			got[h] = one[h]
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return got
+}
+
+// sleep waits, and says whether ctx still goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// link remembers since when the store is out of reach.
+type link struct {
+	mu    sync.Mutex
+	since time.Time
+}
+
+func (l *link) down() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since.IsZero() {
+		l.since = time.Now()
+	}
+}
+
+func (l *link) up() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since = time.Time{}
+}
+
+func (l *link) away() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since
+}

@@ -1,0 +1,261 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"flotilla/cluster"
+)
+
+// leaseFile is what /run/flotilla/lease.json holds. The nonce is in it before it is in the
+// store, so that a restarted agent knows its own life again.
+type leaseFile struct {
+	Lease
+	Boot string `json:"boot"`
+}
+
+// presence keeps the host's sign of life. One goroutine runs it; the others read state.
+type presence struct {
+	door    Presence
+	check   func(context.Context) (frozen string, err error)
+	clock   Clock
+	timing  cluster.Timing
+	me      cluster.Alive // with our nonce
+	path    string
+	link    *link
+	log     *slog.Logger
+	metrics *metrics
+	tell    func()                   // the state changed
+	renewed func(fire time.Duration) // a renewal was confirmed: the switch must fire at fire
+	began   func()                   // a life began: orders must be read again
+	kick    chan struct{}            // capacity one: renew now
+
+	watch watch
+
+	mu    sync.Mutex
+	state presenceState
+}
+
+// presenceState is what others may know of it.
+type presenceState struct {
+	lease   Lease  // of the life that is ours; zero while there is none
+	known   bool   // a life of this boot was ours, in this process or the one before
+	settled bool   // the store itself said so to this process
+	taken   string // why another life is respected: nothing is touched
+}
+
+// watch is the observation of another life.
+type watch struct {
+	lease Lease
+	left  time.Duration
+	since time.Duration // on CLOCK_BOOTTIME
+	rose  bool
+}
+
+func (p *presence) current() presenceState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
+}
+
+func (p *presence) set(change func(*presenceState)) {
+	p.mu.Lock()
+	was := p.state
+	change(&p.state)
+	same := p.state == was
+	p.mu.Unlock()
+	if !same {
+		p.tell()
+	}
+}
+
+// load reads the lease of the process before. A file of another boot counts for
+// nothing: then the old life is watched before it is taken over.
+func (p *presence) load(nonce string) error {
+	var f leaseFile
+	ok, err := readJSON(p.path, &f)
+	if err == nil && ok && f.Boot == p.me.Boot && f.Nonce != "" {
+		p.me.Nonce = f.Nonce
+		p.state = presenceState{lease: f.Lease, known: f.ID != 0}
+		return nil
+	}
+	p.me.Nonce = nonce
+	return errors.Join(err, p.save(Lease{Nonce: nonce}))
+}
+
+func (p *presence) save(l Lease) error {
+	return writeJSON(p.path, leaseFile{l, p.me.Boot}, false)
+}
+
+func (p *presence) poke() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// doubt has the life announced again: a report found the key gone or another's.
+func (p *presence) doubt() {
+	p.set(func(s *presenceState) { s.settled = false })
+	p.poke()
+}
+
+// run renews the lease each TTL/5 until ctx ends. It never gives it back: a restart of
+// the agent is shorter than the lease.
+func (p *presence) run(ctx context.Context) error {
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-next.C:
+		case <-p.kick:
+		}
+		begun := p.clock.Boottime()
+		wait := p.step(ctx)
+		next.Reset(max(0, wait-(p.clock.Boottime()-begun)))
+	}
+}
+
+// step does one round and says how long after its begin the next is due.
+func (p *presence) step(ctx context.Context) time.Duration {
+	st := p.current()
+	if st.settled && st.lease.ID != 0 {
+		if p.renew(ctx, st.lease) {
+			return p.timing.Renewal()
+		}
+	}
+	return p.announce(ctx)
+}
+
+// renew sends one renewal. It is false when the life is over.
+func (p *presence) renew(ctx context.Context, l Lease) bool {
+	limited, cancel := context.WithTimeout(ctx, p.timing.Renewal())
+	defer cancel()
+	sent := p.clock.Boottime()
+	_, err := p.door.Renew(limited, l)
+	now := p.clock.Boottime()
+	switch {
+	case err == nil:
+		p.link.up()
+		p.metrics.renewals.WithLabelValues("confirmed").Inc()
+		if fire, ok := p.timing.Confirm(sent, now); ok {
+			p.renewed(fire)
+		}
+	case errors.Is(err, ErrLost):
+		p.metrics.renewals.WithLabelValues("lost").Inc()
+		p.log.Warn("the lease has ended, announcing this host again")
+		p.set(func(s *presenceState) { s.lease, s.settled = Lease{}, false })
+		return false
+	case ctx.Err() == nil:
+		p.link.down()
+		p.metrics.renewals.WithLabelValues("unanswered").Inc()
+		p.log.Debug("renewal was not answered", "err", err)
+	}
+	return true
+}
+
+// announce makes this host alive in a store that may be followed, unless another life
+// is seen.
+func (p *presence) announce(ctx context.Context) time.Duration {
+	frozen, err := p.check(ctx)
+	if err != nil || frozen != "" {
+		return p.timing.Renewal()
+	}
+	old := p.current().lease
+	if p.watch.lease.ID != 0 {
+		next, over := p.observe(ctx)
+		if !over {
+			return next
+		}
+		old = p.watch.lease
+	}
+	limited, cancel := context.WithTimeout(ctx, p.timing.TTL)
+	defer cancel()
+	lease, err := p.door.Announce(limited, p.me, old)
+	var other *TakenError
+	switch {
+	case err == nil:
+		return p.live(lease)
+	case errors.As(err, &other):
+		p.respect(other)
+		return p.timing.Renewal() / 2
+	case errors.Is(err, ErrLost):
+		p.watch = watch{}
+		p.set(func(s *presenceState) { s.lease = Lease{} })
+		return 0
+	}
+	if ctx.Err() == nil {
+		p.link.down()
+		p.log.Warn("cannot announce this host, trying again", "err", err)
+	}
+	return p.timing.Renewal()
+}
+
+// live notes that a life is ours. It is confirmed by a renewal, which follows at once.
+func (p *presence) live(l Lease) time.Duration {
+	p.watch = watch{}
+	p.link.up()
+	if err := p.save(l); err != nil {
+		p.log.Error("cannot keep the lease in /run: a restart of the agent will wait", "err", err)
+	}
+	p.log.Info("this host is alive in the store", "lease", fmt.Sprintf("%x", l.ID), "revision", l.AliveRev)
+	p.began()
+	p.set(func(s *presenceState) { *s = presenceState{lease: l, known: true, settled: true} })
+	return 0
+}
+
+// respect begins to watch another life.
+func (p *presence) respect(other *TakenError) {
+	if p.watch.lease != other.Lease {
+		p.watch = watch{lease: other.Lease, left: -1, since: p.clock.Boottime()}
+	}
+	if err := p.save(Lease{Nonce: p.me.Nonce}); err != nil {
+		p.log.Error("cannot note in /run that another life was seen", "err", err)
+	}
+	why := "watching whether " + other.Error()
+	p.set(func(s *presenceState) {
+		s.lease, s.settled = Lease{}, false
+		if s.taken == "" {
+			s.taken = why
+		}
+	})
+}
+
+// observe asks how long the other life still has. Over means that it ended, or that
+// nobody renewed it for two renewal intervals.
+func (p *presence) observe(ctx context.Context) (next time.Duration, over bool) {
+	limited, cancel := context.WithTimeout(ctx, p.timing.Renewal())
+	defer cancel()
+	left, err := p.door.Remaining(limited, p.watch.lease)
+	now := p.clock.Boottime()
+	if errors.Is(err, ErrLost) {
+		p.watch = watch{}
+		return 0, true
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			p.link.down()
+		}
+		p.watch.since, p.watch.left = now, -1 // what was not seen counts for nothing
+		return p.timing.Renewal(), false
+	}
+	w := &p.watch
+	if w.left >= 0 && left > w.left {
+		w.since = now
+		if !w.rose {
+			w.rose = true
+			p.log.Error("another host lives with this machine id; nothing is touched here", "lease", fmt.Sprintf("%x", w.lease.ID))
+		}
+		p.set(func(s *presenceState) {
+			s.taken = "refused: another host lives with this machine id; give this host its own (rm /etc/machine-id; systemd-machine-id-setup) and start the agent again; nothing is touched here"
+		})
+	}
+	w.left = left
+	return p.timing.Renewal() / 2, now-w.since >= 2*p.timing.Renewal()
+}

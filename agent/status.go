@@ -1,0 +1,241 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// tailLines is how many log lines of a failed unit its status carries.
+const tailLines = 10
+
+// publish makes the statuses of this pass and hands them on.
+func (a *Agent) publish(o orders) {
+	out := map[cluster.Unit]cluster.Status{}
+	counts := map[string]int{}
+	for name, order := range o.view.Place {
+		out[name] = a.statusOf(name, &order)
+		counts[a.seen[name].Active]++
+	}
+	for name := range a.files {
+		if _, ordered := o.view.Place[name]; !ordered && !a.seen[name].Stopped() {
+			out[name] = a.statusOf(name, nil)
+			counts[a.seen[name].Active]++
+		}
+	}
+	a.metrics.units.Reset()
+	for state, n := range counts {
+		a.metrics.units.WithLabelValues(state).Set(float64(n))
+	}
+	a.tails.keep(out)
+	a.mu.Lock()
+	a.status = out
+	waiting := a.waiting
+	a.mu.Unlock()
+	if waiting == "" {
+		a.reporter.set(out)
+	}
+}
+
+// statusOf is what is true of one unit. order is nil for an orphan.
+func (a *Agent) statusOf(name cluster.Unit, order *cluster.Placement) cluster.Status {
+	seen, applied := a.seen[name], a.ledger.of[name]
+	st := cluster.Status{
+		Generation: applied.Generation, Order: applied.Order, Boot: a.boot, State: seen.State,
+		Invocation: seen.Invocation, Since: seen.Since.UTC(), Restarts: seen.Restarts,
+	}
+	if st.State.Load == "" {
+		st.State = units.State{Load: "not-found", Active: "inactive", Sub: "dead"}
+	}
+	if f, ok := a.files[name]; ok {
+		st.Blob, st.DropIn = f.Blob, units.HashOf(f.DropIn)
+	}
+	if order == nil {
+		st.Generation, st.Order, st.Orphan = 0, 0, true
+		st.Message = "runs without an order: kept; stop it with flotilla orphan stop, or submit it again"
+		return st
+	}
+	st.Message = a.said[name]
+	if b := a.retries[name]; b != nil && st.Message == "" {
+		st.Message = b.why
+	}
+	if _, ours := a.files[name]; !ours && st.Message != "" && order.State != cluster.Gone {
+		// The order is answered: not here. What runs under this name is not ours.
+		st.Generation, st.Order = order.Generation, order.State
+		st.State, st.Invocation, st.Restarts = units.State{Load: "not-found", Active: "inactive", Sub: "dead"}, "", 0
+	}
+	if seen.Failed() && order.State != cluster.Gone {
+		st.Tail = a.tails.of(name, seen.Invocation)
+	}
+	if st.Message == "" {
+		st.Message = a.explain(name, *order, seen)
+	}
+	return st
+}
+
+// explain says in one sentence why a unit is not as ordered.
+func (a *Agent) explain(name cluster.Unit, order cluster.Placement, o Observed) string {
+	flying := a.flying[name].verb
+	switch {
+	case order.State == cluster.Gone || order.State == cluster.Loaded:
+		if !o.Stopped() && flying == Stop {
+			return "stopping"
+		}
+		return badLoad(o)
+	case o.Failed():
+		return failure(o)
+	case o.Running():
+		return ""
+	case badLoad(o) != "":
+		return badLoad(o)
+	case o.Active == "activating" && o.Sub == "auto-restart":
+		return "waiting for systemd to restart it: " + failure(o)
+	case o.Active == "activating" || o.Active == "deactivating":
+		return o.Active
+	case flying != 0:
+		return flying.String() + " is queued"
+	case order.Fence && a.doors.Clock.Boottime() >= a.fence.current().until:
+		return "stopped by the fence, or not started yet: this host's lease is not confirmed"
+	}
+	return "ended" + withStatus(o)
+}
+
+func withStatus(o Observed) string {
+	if o.ExitStatus != 0 {
+		return fmt.Sprintf(" with exit status %d", o.ExitStatus)
+	}
+	return ""
+}
+
+// badLoad says why systemd does not take a unit's file.
+func badLoad(o Observed) string {
+	switch o.Load {
+	case "bad-setting":
+		return "systemd refuses the unit file: a setting is bad; see the journal of this host"
+	case "error":
+		return "systemd cannot read the unit file; see the journal of this host"
+	case "masked":
+		return "the unit is masked on this host"
+	}
+	return ""
+}
+
+// failure puts systemd's result into words.
+func failure(o Observed) string {
+	switch o.Result {
+	case "exit-code":
+		return fmt.Sprintf("exit status %d", o.ExitStatus)
+	case "signal", "core-dump":
+		return fmt.Sprintf("killed by signal %d", o.ExitStatus)
+	case "start-limit-hit":
+		return fmt.Sprintf("start limit hit: exit status %d", o.ExitStatus)
+	case "timeout":
+		return "a start or stop took too long and was killed"
+	case "watchdog":
+		return "its watchdog was not fed"
+	case "oom-kill":
+		return "killed for lack of memory"
+	case "resources":
+		return "systemd could not start it: resources or files are missing"
+	case "", "success":
+		return "failed"
+	}
+	return "failed: " + o.Result
+}
+
+// tails fetches the last log lines of failed units, one unit at a time and once for
+// each failure, so that a slow journal delays nothing.
+type tails struct {
+	journal Journal
+	log     *slog.Logger
+	tell    func()
+	kick    chan struct{}
+
+	mu    sync.Mutex
+	lines map[cluster.Unit]tail
+	queue []cluster.Unit
+}
+
+type tail struct {
+	invocation string
+	fetched    bool
+	lines      []string
+}
+
+func newTails(j Journal, log *slog.Logger, tell func()) *tails {
+	return &tails{journal: j, log: log, tell: tell, kick: make(chan struct{}, 1), lines: map[cluster.Unit]tail{}}
+}
+
+// of is what is known of one failure; what is not known is fetched.
+func (t *tails) of(name cluster.Unit, invocation string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	have, ok := t.lines[name]
+	if ok && have.invocation == invocation {
+		return have.lines
+	}
+	t.lines[name] = tail{invocation: invocation}
+	t.queue = append(t.queue, name)
+	select {
+	case t.kick <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// keep drops the lines of units that did not fail or are gone.
+func (t *tails) keep(of map[cluster.Unit]cluster.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name := range t.lines {
+		if st, ok := of[name]; !ok || !st.State.Failed() {
+			delete(t.lines, name)
+		}
+	}
+}
+
+func (t *tails) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.kick:
+		}
+		for t.one(ctx) {
+		}
+	}
+}
+
+// one fetches for the first unit in the queue. It is false when there is none.
+func (t *tails) one(ctx context.Context) bool {
+	t.mu.Lock()
+	if len(t.queue) == 0 || ctx.Err() != nil {
+		t.mu.Unlock()
+		return false
+	}
+	name := t.queue[0]
+	t.queue = t.queue[1:]
+	want := t.lines[name]
+	t.mu.Unlock()
+	if want.fetched {
+		return true
+	}
+	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	lines, err := t.journal.LastLines(limited, string(name), want.invocation, tailLines)
+	if err != nil && ctx.Err() == nil {
+		t.log.Warn("cannot read the journal of a failed unit", "unit", name, "err", err)
+	}
+	t.mu.Lock()
+	if now, ok := t.lines[name]; ok && now.invocation == want.invocation {
+		t.lines[name] = tail{want.invocation, true, lines}
+	}
+	t.mu.Unlock()
+	t.tell()
+	return true
+}
