@@ -150,7 +150,9 @@ func (l *Leadership) renew() {
 		case <-tick.C:
 		}
 		sent := time.Now()
-		_, err := l.s.b.Renew(l.ctx, l.lease)
+		ask, stop := context.WithTimeout(l.ctx, l.ttl/3)
+		_, err := l.s.b.Renew(ask, l.lease)
+		stop()
 		switch {
 		case errors.Is(err, ErrLeaseNotFound):
 			l.cancel(fmt.Errorf("%w: %w", ErrDeposed, err))

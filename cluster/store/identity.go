@@ -132,6 +132,45 @@ func (s *Store) judge(kv KeyValue, ok bool) ([]byte, error) {
 	return kv.Value, nil
 }
 
+// errReplaced says that the store is not the one that was read before: it has another
+// identity, or it is behind the revision seen.
+var errReplaced = errors.New("store was replaced or set back since it was read")
+
+// stillSame asks whether a store that was read as id at revision rev still is that
+// store. A watch cannot tell: on a store that was wiped it waits in silence for its next
+// revision, and then mixes two histories.
+func (s *Store) stillSame(ctx context.Context, id cluster.Identity, rev int64) error {
+	kv, ok, at, err := s.one(ctx, s.keys.store())
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("%w: %w", errReplaced, ErrNoStore)
+	}
+	now, err := decode[cluster.Identity](kv)
+	if err != nil {
+		return err
+	}
+	if !same(now, id) || at < rev {
+		return fmt.Errorf("%w: it was %s generation %d at revision %d, it is %s generation %d at %d",
+			errReplaced, id.ID, id.Generation, rev, now.ID, now.Generation, at)
+	}
+	return nil
+}
+
+// ours reads keys for a change, of our store only: a change that turns out to change
+// nothing is no more acknowledged on a foreign store than a write.
+func (s *Store) ours(ctx context.Context, names []string) ([]KeyValue, error) {
+	kvs, err := s.many(ctx, append([]string{s.keys.store()}, names...), MaxOps)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.judge(kvs[0], kvs[0].ModRev != 0); err != nil {
+		return nil, err
+	}
+	return kvs[1:], nil
+}
+
 // commit runs a write with the identity compare in front. When the compares failed,
 // it tells a foreign store from a condition of the caller's, and hides the identity's
 // part of the answer. The caller leaves room for one compare and one read.

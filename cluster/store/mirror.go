@@ -52,7 +52,7 @@ var errTrouble = errors.New("store was out of reach for longer than the TTL")
 // Run keeps the mirror up to date until ctx ends, and returns ctx's error then. While
 // the store cannot be read the mirror keeps its last state, and Err says why.
 func (m *Mirror) Run(ctx context.Context) error {
-	p := pause{}
+	p := attempts{}
 	for {
 		err := m.session(ctx, &p)
 		if ctx.Err() != nil {
@@ -67,12 +67,12 @@ func (m *Mirror) Run(ctx context.Context) error {
 }
 
 // session loads everything and follows the watch, over its breaks, until there is a gap.
-func (m *Mirror) session(ctx context.Context, p *pause) error {
+func (m *Mirror) session(ctx context.Context, p *attempts) error {
 	d, err := m.load(ctx)
 	if err != nil {
 		return err
 	}
-	*p = pause{}
+	*p = attempts{}
 	m.install(d)
 	ctx, cancel := context.WithCancelCause(ctx)
 	var pulse sync.WaitGroup
@@ -81,22 +81,36 @@ func (m *Mirror) session(ctx context.Context, p *pause) error {
 	pulse.Go(func() { m.pulse(ctx, cancel) })
 	for {
 		err := m.follow(ctx, p)
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
+		for err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			if errors.Is(err, ErrCompacted) || errors.Is(err, errReplaced) {
+				return err
+			}
+			m.setErr(err)
+			if p.wait(ctx) == nil {
+				err = m.check(ctx)
+			}
 		}
-		if errors.Is(err, ErrCompacted) {
-			return err
-		}
-		m.setErr(err)
-		if err := p.wait(ctx); err != nil {
-			return context.Cause(ctx)
-		}
+		m.setErr(m.view.fault())
 	}
 }
 
-// pulse asks the store for one key now and then. When it could not answer for longer
+// check asks whether the store still is the one that was loaded.
+func (m *Mirror) check(ctx context.Context) error {
+	m.mu.RLock()
+	id, rev := m.view.snap.Store, m.view.snap.Revision
+	m.mu.RUnlock()
+	ask, cancel := context.WithTimeout(ctx, m.s.ttl/2)
+	defer cancel()
+	return m.s.stillSame(ask, id, rev)
+}
+
+// pulse asks the store for its identity now and then. When it could not answer for longer
 // than the TTL, leases may have been lengthened and hosts been silent without a
-// trace in the watch: the session ends, and Watched begins anew.
+// trace in the watch: the session ends, and Watched begins anew. So it does on another
+// store.
 func (m *Mirror) pulse(ctx context.Context, end context.CancelCauseFunc) {
 	next := time.NewTimer(m.s.ttl / 2)
 	defer next.Stop()
@@ -107,9 +121,11 @@ func (m *Mirror) pulse(ctx context.Context, end context.CancelCauseFunc) {
 			return
 		case <-next.C:
 		}
-		ask, cancel := context.WithTimeout(ctx, m.s.ttl/2)
-		_, _, _, err := m.s.one(ask, m.s.keys.store())
-		cancel()
+		err := m.check(ctx)
+		if errors.Is(err, errReplaced) {
+			end(err)
+			return
+		}
 		if err != nil {
 			next.Reset(m.s.ttl / 20)
 			continue
@@ -125,7 +141,7 @@ func (m *Mirror) pulse(ctx context.Context, end context.CancelCauseFunc) {
 }
 
 // follow applies changes from the snapshot's revision on until the watch breaks.
-func (m *Mirror) follow(ctx context.Context, p *pause) error {
+func (m *Mirror) follow(ctx context.Context, p *attempts) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.mu.RLock()
@@ -143,7 +159,7 @@ func (m *Mirror) follow(ctx context.Context, p *pause) error {
 			if err := m.apply(ctx, batch); err != nil {
 				return err
 			}
-			*p = pause{}
+			*p = attempts{}
 		}
 	}
 }
@@ -244,10 +260,10 @@ func (m *Mirror) WaitRevision(ctx context.Context, rev int64) error {
 	}
 }
 
-// pause grows from attempt to attempt.
-type pause struct{ last time.Duration }
+// attempts counts the pause between attempts, which grows.
+type attempts struct{ last time.Duration }
 
-func (p *pause) wait(ctx context.Context) error {
+func (p *attempts) wait(ctx context.Context) error {
 	p.last = min(max(2*p.last, pauseFirst), pauseMost)
 	t := time.NewTimer(p.last)
 	defer t.Stop()

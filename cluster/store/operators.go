@@ -55,17 +55,23 @@ func (s *Store) EditHostSpec(ctx context.Context, id cluster.HostID, ifMatch int
 
 func (s *Store) editHostOnce(ctx context.Context, id cluster.HostID, ifMatch int64, edit func(*cluster.HostSpec) error) (cluster.HostSpec, int64, error) {
 	none := cluster.HostSpec{}
-	old, rev, err := s.HostSpec(ctx, id)
+	key := s.keys.host(id)
+	kvs, err := s.ours(ctx, []string{key})
 	if err != nil {
 		return none, 0, err
 	}
+	rev := kvs[0].ModRev
 	if err := matches(ifMatch, rev); err != nil {
 		return none, 0, fmt.Errorf("host %s: %w", id, err)
 	}
-	// The edit works on a copy of its own: labels are a map.
-	next, _, err := s.HostSpec(ctx, id)
-	if err != nil {
-		return none, 0, err
+	var old, next cluster.HostSpec // two, because labels are a map
+	if rev != 0 {
+		if old, err = decode[cluster.HostSpec](kvs[0]); err != nil {
+			return none, 0, err
+		}
+		if next, err = decode[cluster.HostSpec](kvs[0]); err != nil {
+			return none, 0, err
+		}
 	}
 	if err := edit(&next); err != nil {
 		return none, 0, err
@@ -77,7 +83,6 @@ func (s *Store) editHostOnce(ctx context.Context, id cluster.HostID, ifMatch int
 	if err != nil {
 		return none, 0, err
 	}
-	key := s.keys.host(id)
 	revs, errs := s.commitItems(ctx, nil, nil, []item{{
 		If:   []Compare{{Key: key, Target: ModRev, Rev: rev}},
 		Then: []Op{{Key: key, Value: value}, {Key: s.keys.hostsEpoch(), Value: []byte(id)}},

@@ -117,8 +117,8 @@ func (s *Store) scan(ctx context.Context, r Range, f func(KeyValue) error) (int6
 	}
 }
 
-// many reads single keys in one transaction each MaxOps-1 keys; a missing key is a
-// KeyValue with ModRev 0. All chunks need not be of the same revision.
+// many reads single keys, up to chunk of them in one transaction; a missing key is a
+// KeyValue with ModRev 0. Two chunks need not be of the same revision.
 func (s *Store) many(ctx context.Context, names []string, chunk int) ([]KeyValue, error) {
 	out := make([]KeyValue, 0, len(names))
 	for len(names) > 0 {

@@ -100,7 +100,7 @@ func (s *Store) changeOnce(ctx context.Context, changes []UnitChange, todo []int
 	for j, i := range todo {
 		names[j] = s.keys.unit(changes[i].Name)
 	}
-	heads, err := s.many(ctx, names, MaxOps)
+	heads, err := s.ours(ctx, names)
 	if err != nil {
 		for _, i := range todo {
 			out[i].Err = err

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"flotilla/cluster"
 )
@@ -73,6 +74,10 @@ func (s *Store) FollowView(ctx context.Context, host cluster.HostID, deliver fun
 	}
 }
 
+// viewPulse is how many TTLs lie between two looks at the store's identity. An agent whose
+// lease lapsed should follow anew at once; this is for those who do not notice.
+const viewPulse = 3
+
 // followFrom keeps v up to date; nil when the identity changed and the view must be read
 // anew as a whole, because it spans keys of three watches.
 func (s *Store) followFrom(ctx context.Context, v cluster.View, deliver func(cluster.View)) error {
@@ -81,11 +86,21 @@ func (s *Store) followFrom(ctx context.Context, v cluster.View, deliver func(clu
 	places := s.b.Watch(ctx, s.keys.to(v.Host), v.Revision+1)
 	identity := s.b.Watch(ctx, s.keys.store(), v.Revision+1)
 	accepted := s.b.Watch(ctx, s.keys.accepted(), v.Revision+1)
+	pulse := time.NewTicker(viewPulse * s.ttl)
+	defer pulse.Stop()
 	for {
 		var batch WatchEvents
 		var ok bool
 		var single string
 		select {
+		case <-pulse.C:
+			ask, stop := context.WithTimeout(ctx, s.ttl)
+			err := s.stillSame(ask, v.Store, v.Revision)
+			stop()
+			if err != nil {
+				return err
+			}
+			continue
 		case batch, ok = <-places:
 		case batch, ok = <-identity:
 			single = s.keys.store()
