@@ -3,6 +3,7 @@ package hosts
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -29,11 +31,37 @@ func (h *Host) Command(ctx context.Context, args ...string) *exec.Cmd {
 	pid, err := h.leader()
 	shell := []string{"-c", joinAndEnter, "exec", filepath.Join(h.payload(), "init.scope"), strconv.Itoa(pid)}
 	cmd := exec.CommandContext(ctx, "/bin/sh", append(shell, args...)...)
+	cmd.Cancel = func() error { return killEntered(cmd.Process) }
 	cmd.WaitDelay = 5 * time.Second
 	if err != nil {
 		cmd.Err = err
 	}
 	return cmd
+}
+
+// killEntered ends a command inside a host by way of its own process, so that
+// nsenter collects it: an orphan there would hold up the host's shutdown.
+func killEntered(nsenter *os.Process) error {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", nsenter.Pid, nsenter.Pid))
+	if err != nil {
+		return nsenter.Kill()
+	}
+	inside := strings.Fields(string(data))
+	if len(inside) == 0 {
+		return nsenter.Kill()
+	}
+	var failed error
+	for _, field := range inside {
+		pid, err := strconv.Atoi(field)
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if errors.Is(err, syscall.ESRCH) {
+			err = os.ErrProcessDone
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }
 
 // Exec runs a command inside the host and returns its standard output. The

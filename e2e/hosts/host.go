@@ -134,7 +134,8 @@ func (h *Host) KillProcess(ctx context.Context, unit string) error {
 	return h.signalMain(ctx, unit, "KILL")
 }
 
-// signalMain does not go through systemd, which may be what is being tested.
+// signalMain sends a signal to a unit's main process, past systemd, and
+// returns when it has taken effect.
 func (h *Host) signalMain(ctx context.Context, unit, signal string) error {
 	out, err := h.Exec(ctx, nil, "systemctl", "show", "--property=MainPID", "--value", unit)
 	if err != nil {
@@ -144,8 +145,18 @@ func (h *Host) signalMain(ctx context.Context, unit, signal string) error {
 	if pid == "" || pid == "0" {
 		return fmt.Errorf("signal %s to %s on host %s: it has no main process", signal, unit, h.Name())
 	}
-	_, err = h.Exec(ctx, nil, "sh", "-c", `kill -s "$1" "$2"`, "signal", signal, pid)
-	return err
+	if _, err := h.Exec(ctx, nil, "sh", "-c", `kill -s "$1" "$2"`, "signal", signal, pid); err != nil {
+		return err
+	}
+	return Wait(ctx, 30*time.Second, fmt.Sprintf("signal %s to %s on host %s", signal, unit, h.Name()), func(ctx context.Context) error {
+		out, _ := h.Exec(ctx, nil, "ps", "-o", "state=", "-p", pid)
+		state := strings.TrimSpace(out)
+		stopped, ended := state == "T", state == "" || state == "Z"
+		if signal == "STOP" && stopped || signal == "CONT" && !stopped || signal == "KILL" && ended {
+			return nil
+		}
+		return fmt.Errorf("its process %s is in state %q", pid, state)
+	})
 }
 
 // leader finds the host's process 1 among those of its control group.

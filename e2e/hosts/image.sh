@@ -125,7 +125,11 @@ settle() {
   rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root/var/lib/dbus/machine-id"
   : >"$root/etc/machine-id"
   mkdir -p "$root/etc/containers" "$root/etc/systemd/network" "$root/var/log/journal"
+  # The pids controller may be out of reach of these hosts.
   printf '[containers]\npids_limit=0\n' >"$root/etc/containers/containers.conf"
+  # Docker that finds forwarding off turns it on and then drops what it does
+  # not know, Podman's published ports included.
+  echo 'net.ipv4.ip_forward=1' >"$root/etc/sysctl.d/50-forward.conf"
   for unit in systemd-modules-load.service systemd-udevd.service systemd-resolved.service \
     console-getty.service getty.target apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
     e2scrub_all.timer fstrim.timer e2scrub_reap.service podman-auto-update.timer motd-news.timer; do
