@@ -3,6 +3,7 @@
 # and prints the folder that holds it.
 #
 #   image.sh [--key] [SUITE]     SUITE "default" or none: the suite of these hosts
+#   image.sh --mirror            prints the package mirror of this machine
 #
 # --key prints the folder without building it. Variables: FLOTILLA_CACHE
 # (default /var/cache/flotilla), FLOTILLA_MIRROR, FLOTILLA_SUITE (default suite).
@@ -148,6 +149,10 @@ build() {
   settle "$tmp"
 }
 
+if [[ $suite == --mirror ]]; then
+  mirror
+  exit 0
+fi
 [[ $suite != default ]] || suite=$(default_suite)
 family=debian
 [[ $(distribution) == ubuntu && $suite == "$(own_codename)" ]] && family=ubuntu
