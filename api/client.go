@@ -1,0 +1,287 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Client talks to a daemon. Make one with NewClient.
+type Client struct {
+	base string
+	http *http.Client
+}
+
+// NewClient talks to endpoint: unix:///path/of/socket, or https://host:port with tlsConfig.
+func NewClient(endpoint string, tlsConfig *tls.Config) (*Client, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint %q: %w (want unix:///path or https://host:port)", endpoint, err)
+	}
+	switch {
+	case u.Scheme == "unix" && u.Path != "":
+		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
+		}
+		return &Client{base: "http://flotilla", http: &http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+	case u.Scheme == "https" && u.Host != "":
+		return &Client{base: "https://" + u.Host, http: &http.Client{Transport: &http.Transport{TLSClientConfig: tlsConfig}}}, nil
+	}
+	return nil, fmt.Errorf("endpoint %q: want unix:///path or https://host:port", endpoint)
+}
+
+// NewClientWith talks to https://address through a transport of the caller's.
+func NewClientWith(address string, transport http.RoundTripper) *Client {
+	return &Client{base: "https://" + address, http: &http.Client{Transport: transport}}
+}
+
+// Cluster is GET /v1/cluster.
+func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
+	return get[Cluster](ctx, c, "/v1/cluster", nil)
+}
+
+// Version is GET /v1/version.
+func (c *Client) Version(ctx context.Context) (Version, error) {
+	return get[Version](ctx, c, "/v1/version", nil)
+}
+
+// Unit is GET /v1/units/NAME.
+func (c *Client) Unit(ctx context.Context, name string) (Unit, error) {
+	return get[Unit](ctx, c, "/v1/units/"+url.PathEscape(name), nil)
+}
+
+// Units lists the units that match any of the globs (all without one), by name.
+func (c *Client) Units(ctx context.Context, globs []string, each func(Unit) error) error {
+	return list(ctx, c, "/v1/units", url.Values{"match": globs}, each)
+}
+
+// WatchUnits calls each with every named unit as it is, and again after each change
+// later than revision from, until ctx ends or each returns an error.
+func (c *Client) WatchUnits(ctx context.Context, names []string, from int64, each func(Unit) error) error {
+	q := url.Values{"name": names, "watch": {strconv.FormatInt(from, 10)}}
+	return list(ctx, c, "/v1/units", q, each)
+}
+
+// Content is the unit file as it was submitted, byte for byte.
+func (c *Client) Content(ctx context.Context, name string) ([]byte, error) {
+	resp, err := c.do(ctx, http.MethodGet, "/v1/units/"+url.PathEscape(name)+"/content", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
+
+// Change sends a batch and returns one Result each, in order.
+func (c *Client) Change(ctx context.Context, changes []Change) ([]Result, error) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	for _, ch := range changes {
+		if err := enc.Encode(ch); err != nil {
+			return nil, fmt.Errorf("encode change of %s: %w", ch.Name, err)
+		}
+	}
+	resp, err := c.do(ctx, http.MethodPost, "/v1/changes", nil, &body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var out []Result
+	err = each(resp.Body, func(r Result) error { out = append(out, r); return nil })
+	if err == nil && len(out) != len(changes) {
+		err = fmt.Errorf("the daemon answered %d of %d changes", len(out), len(changes))
+	}
+	return out, err
+}
+
+// Hosts lists the hosts by id.
+func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
+	var out []Host
+	err := list(ctx, c, "/v1/hosts", nil, func(h Host) error { out = append(out, h); return nil })
+	return out, err
+}
+
+// PatchHost changes what the operator says of the host with this id, unique id prefix or name.
+func (c *Client) PatchHost(ctx context.Context, host string, p HostPatch) (Host, error) {
+	return send[Host](ctx, c, http.MethodPatch, "/v1/hosts/"+url.PathEscape(host), p)
+}
+
+// Explain is GET /v1/explain/THING.
+func (c *Client) Explain(ctx context.Context, thing string) (Explanation, error) {
+	return get[Explanation](ctx, c, "/v1/explain/"+url.PathEscape(thing), nil)
+}
+
+// LogQuery says which journal lines are wanted.
+type LogQuery struct {
+	Thing  string // a unit or a host; empty = the daemons themselves
+	Host   string // only this host's
+	Lines  int
+	Follow bool
+}
+
+// Logs calls each with journal lines from every host that runs the thing.
+func (c *Client) Logs(ctx context.Context, q LogQuery, each func(LogEntry) error) error {
+	v := url.Values{"lines": {strconv.Itoa(q.Lines)}, "follow": {strconv.FormatBool(q.Follow)}}
+	if q.Host != "" {
+		v.Set("host", q.Host)
+	}
+	return list(ctx, c, "/v1/logs/"+url.PathEscape(q.Thing), v, each)
+}
+
+// Events calls each with what happens from now on, or since the daemon's oldest remembered event.
+func (c *Client) Events(ctx context.Context, follow bool, each func(Event) error) error {
+	v := url.Values{}
+	if follow {
+		v.Set("watch", "0")
+	}
+	return list(ctx, c, "/v1/events", v, each)
+}
+
+// ResumeFailover ends the storm brake: hosts absent by now are failed over.
+func (c *Client) ResumeFailover(ctx context.Context) error {
+	_, err := send[struct{}](ctx, c, http.MethodPost, "/v1/failover/resume", struct{}{})
+	return err
+}
+
+// StopOrphan ends a unit that runs on a host without any order.
+func (c *Client) StopOrphan(ctx context.Context, host, unit string) error {
+	path := "/v1/hosts/" + url.PathEscape(host) + "/orphans/" + url.PathEscape(unit) + "/stop"
+	_, err := send[struct{}](ctx, c, http.MethodPost, path, struct{}{})
+	return err
+}
+
+// AcceptStore lets hosts that remember another store follow this one.
+func (c *Client) AcceptStore(ctx context.Context) (string, error) {
+	r, err := send[struct{ Note string }](ctx, c, http.MethodPost, "/v1/store/accept", struct{}{})
+	return r.Note, err
+}
+
+// Token is a one-time join token.
+type Token struct {
+	Token   string `json:"token"`
+	Address string `json:"address"` // where to join
+	Expires string `json:"expires"` // duration
+}
+
+// NewToken mints a join token that lives for ttl (a Go duration; empty = 1 h).
+func (c *Client) NewToken(ctx context.Context, ttl string) (Token, error) {
+	return send[Token](ctx, c, http.MethodPost, "/v1/tokens", map[string]string{"ttl": ttl})
+}
+
+func get[T any](ctx context.Context, c *Client, path string, q url.Values) (T, error) {
+	var out T
+	resp, err := c.do(ctx, http.MethodGet, path, q, nil)
+	if err != nil {
+		return out, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		return out, fmt.Errorf("decode answer of %s: %w", path, err)
+	}
+	return out, nil
+}
+
+func send[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
+	var out T
+	data, err := json.Marshal(body)
+	if err != nil {
+		return out, fmt.Errorf("encode %s %s: %w", method, path, err)
+	}
+	resp, err := c.do(ctx, method, path, nil, bytes.NewReader(data))
+	if err != nil {
+		return out, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil && !errors.Is(err, io.EOF) {
+		return out, fmt.Errorf("decode answer of %s: %w", path, err)
+	}
+	return out, nil
+}
+
+func list[T any](ctx context.Context, c *Client, path string, q url.Values, fn func(T) error) error {
+	resp, err := c.do(ctx, http.MethodGet, path, q, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return each(resp.Body, fn)
+}
+
+// each decodes NDJSON. A line {"error": {...}} ends a stream that began well.
+func each[T any](r io.Reader, fn func(T) error) error {
+	dec := json.NewDecoder(r)
+	for {
+		var raw json.RawMessage
+		switch err := dec.Decode(&raw); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read the daemon's answer: %w", err)
+		}
+		var late struct {
+			StreamError *Error `json:"stream_error"`
+		}
+		if bytes.Contains(raw, []byte(`"stream_error"`)) && json.Unmarshal(raw, &late) == nil && late.StreamError != nil {
+			return late.StreamError
+		}
+		var v T
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return fmt.Errorf("decode the daemon's answer: %w", err)
+		}
+		if err := fn(v); err != nil {
+			return err
+		}
+	}
+}
+
+// do sends a request and turns every status of 400 and above into an *Error.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body io.Reader) (*http.Response, error) {
+	target := c.base + path
+	if len(q) > 0 {
+		target += "?" + q.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	if resp.StatusCode < 400 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	if err != nil {
+		return nil, fmt.Errorf("read the daemon's refusal: %w", err)
+	}
+	e := &Error{Status: resp.StatusCode}
+	if json.Unmarshal(data, e) != nil || e.Message == "" {
+		e = Refuse(resp.StatusCode, "", "%s", strings.TrimSpace(string(data)))
+	}
+	return nil, e
+}
+
+// ErrUnreachable says that no daemon answered.
+var ErrUnreachable = errors.New("no daemon answers")
+
+func unreachable(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return fmt.Errorf("%w at %s: %w", ErrUnreachable, op.Addr, op.Err)
+	}
+	return err
+}

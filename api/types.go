@@ -1,0 +1,164 @@
+package api
+
+import (
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// Unit is a unit as lists and status show it.
+type Unit struct {
+	Name        string       `json:"name"`
+	Description string       `json:"description,omitempty"`
+	Target      units.Target `json:"target"` // what the user wants
+	State       units.Target `json:"state"`  // what was reached, in the same words
+	Hash        units.Hash   `json:"hash"`
+	Template    string       `json:"template,omitempty"`
+	Global      bool         `json:"global,omitempty"`
+	Fence       bool         `json:"fence,omitempty"`
+	Revision    int64        `json:"revision"` // of the head: what If-Match compares
+	Settled     bool         `json:"settled"`  // everything is as wanted
+	Failed      bool         `json:"failed,omitempty"`
+	Reason      string       `json:"reason,omitempty"` // why it is not settled, one sentence
+	Instances   []Instance   `json:"instances"`        // by host id; empty while unplaced
+}
+
+// Instance is a unit on one host.
+type Instance struct {
+	Unit       string     `json:"unit"`
+	Host       string     `json:"host"`
+	HostName   string     `json:"host_name"`
+	Address    string     `json:"address,omitempty"`
+	Order      string     `json:"order,omitempty"` // loaded, launched, draining, gone; empty for an orphan
+	Generation int64      `json:"generation,omitempty"`
+	Hash       units.Hash `json:"hash,omitempty"`
+	Load       string     `json:"load"`
+	Active     string     `json:"active"` // "unknown" while the host's word cannot be believed
+	Sub        string     `json:"sub"`
+	Result     string     `json:"result,omitempty"`
+	Since      time.Time  `json:"since,omitzero"`
+	Invocation string     `json:"invocation,omitempty"`
+	Restarts   int        `json:"restarts,omitempty"`
+	Orphan     bool       `json:"orphan,omitempty"`
+	Message    string     `json:"message,omitempty"`
+	Why        string     `json:"why,omitempty"` // the leader's reason for the order
+	Tail       []string   `json:"tail,omitempty"`
+}
+
+// Host is a host as lists and status show it.
+type Host struct {
+	ID       string            `json:"id"`
+	Name     string            `json:"name"`
+	Address  string            `json:"address,omitempty"`
+	State    string            `json:"state"` // alive, absent, removed
+	Since    time.Time         `json:"since,omitzero"`
+	Labels   map[string]string `json:"labels"`
+	Cordon   *cluster.Note     `json:"cordon,omitempty"`
+	Version  string            `json:"version,omitempty"`
+	OS       string            `json:"os,omitempty"`
+	Kernel   string            `json:"kernel,omitempty"`
+	Systemd  int               `json:"systemd,omitempty"`
+	Runtimes map[string]string `json:"runtimes,omitempty"`
+	CPUs     int               `json:"cpus,omitempty"`
+	Memory   int64             `json:"memory,omitempty"` // bytes
+	Boot     string            `json:"boot,omitempty"`
+	Units    int               `json:"units"` // placed here, tombstones not counted
+	Active   int               `json:"active"`
+	Orphans  []string          `json:"orphans,omitempty"`
+	Revision int64             `json:"revision"`
+	Leader   bool              `json:"leader,omitempty"`
+}
+
+// Cluster is the whole in a few figures.
+type Cluster struct {
+	Revision int64     `json:"revision"`
+	Store    string    `json:"store"`
+	Schema   string    `json:"schema"`
+	Leader   string    `json:"leader,omitempty"` // name of the leading host; empty while there is none
+	Hosts    []Host    `json:"hosts"`
+	Units    int       `json:"units"`   // that should run
+	Running  int       `json:"running"` // of those
+	Waiting  []Waiting `json:"waiting,omitempty"`
+	Notices  []string  `json:"notices,omitempty"` // what a person should know: storm brake, frozen, orphans
+	Local    Local     `json:"local"`
+}
+
+// Waiting is a unit that is not as wanted, and why.
+type Waiting struct {
+	Unit   string `json:"unit"`
+	Reason string `json:"reason"`
+}
+
+// Local is what the answering daemon says of itself and its agent; it needs no store.
+type Local struct {
+	Host     string    `json:"host"`
+	Name     string    `json:"name"`
+	Version  string    `json:"version"`
+	Frozen   string    `json:"frozen,omitempty"`   // why the agent follows no orders
+	StoreOut time.Time `json:"store_out,omitzero"` // since when the store is out of reach
+	Message  string    `json:"message,omitempty"`
+}
+
+// Change is one wish about one unit, part of a batch: POST /v1/changes takes them as
+// NDJSON and answers one Result each, in order. A batch is not atomic, and is safe to repeat.
+type Change struct {
+	Name    string        `json:"name"`
+	Content *string       `json:"content,omitempty"` // the unit file; absent = what the cluster has (or the template)
+	File    string        `json:"file,omitempty"`    // the name to cite in errors
+	Target  *units.Target `json:"target,omitempty"`
+	Only    string        `json:"only,omitempty"`    // "raise" or "lower": Target does not apply the other way
+	Replace bool          `json:"replace,omitempty"` // differing content replaces what is there (and restarts it)
+	Restart bool          `json:"restart,omitempty"`
+	Delete  bool          `json:"delete,omitempty"`
+	IfMatch int64         `json:"if_match,omitempty"` // 0 = any
+}
+
+// Result is what became of one Change.
+type Result struct {
+	Name     string `json:"name"`
+	Changed  bool   `json:"changed"`
+	Note     string `json:"note,omitempty"`
+	Revision int64  `json:"revision,omitempty"` // of the store when the intent was durable
+	Error    *Error `json:"error,omitempty"`
+}
+
+// HostPatch changes what the operator says of a host. A nil label removes the operator's word.
+type HostPatch struct {
+	Labels map[string]*string `json:"labels,omitempty"`
+	Remove *bool              `json:"remove,omitempty"`
+	Why    string             `json:"why,omitempty"`
+}
+
+// Explanation answers "why is this as it is?" in sentences.
+type Explanation struct {
+	Thing   string   `json:"thing"`
+	Summary string   `json:"summary"`
+	Lines   []string `json:"lines,omitempty"`
+}
+
+// Event is one change a person may want to see.
+type Event struct {
+	Revision int64     `json:"revision"`
+	Time     time.Time `json:"time"`
+	Kind     string    `json:"kind"` // unit, host, leader, storm
+	Subject  string    `json:"subject"`
+	Host     string    `json:"host,omitempty"`
+	Text     string    `json:"text"`
+}
+
+// LogEntry is one journal line.
+type LogEntry struct {
+	Time     time.Time `json:"time"`
+	Host     string    `json:"host"`
+	Unit     string    `json:"unit,omitempty"`
+	PID      int       `json:"pid,omitempty"`
+	Priority int       `json:"priority"`
+	Message  string    `json:"message"`
+}
+
+// Version is the answer of GET /v1/version.
+type Version struct {
+	Version string `json:"version"`
+	API     string `json:"api"`
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/urfave/cli/v2"
+
+	"flotilla/agent/systemd"
+	"flotilla/cluster"
+	"flotilla/daemon"
+	"flotilla/leader/plan"
+	"flotilla/members"
+)
+
+func daemonCommands() []*cli.Command {
+	verbose := &cli.BoolFlag{Name: "verbose", Usage: "log at debug level"}
+	return []*cli.Command{
+		{Name: "agent", Category: groupDaemons, Usage: "run this host's daemon (flotilla-agent.service does)", Action: runAgent, Flags: []cli.Flag{
+			verbose,
+			&cli.BoolFlag{Name: "candidate", Usage: "mirror the cluster and stand for leader without an etcd member"},
+			&cli.Float64Flag{Name: "storm", Value: 1.0 / 3, Usage: "part of the hosts that may be absent before failover waits for a person; 1 = never waits"},
+		}},
+		{Name: "etcd", Category: groupDaemons, Usage: "run this host's etcd member (flotilla-etcd.service does)", Action: runEtcd, Flags: []cli.Flag{verbose}},
+		{Name: "dev", Category: groupDaemons, Usage: "run a whole cluster on this machine's systemd, in the foreground", Action: runDev, Flags: []cli.Flag{
+			verbose,
+			&cli.BoolFlag{Name: "user", Usage: "use your own systemd; needs no root"},
+			&cli.StringFlag{Name: "data", Usage: "folder for everything it keeps"},
+		}},
+	}
+}
+
+// logger writes to stderr; under systemd the journal adds the time.
+func logger(w io.Writer, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	opt := &slog.HandlerOptions{Level: level}
+	if os.Getenv("JOURNAL_STREAM") != "" {
+		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}
+
+func runAgent(c *cli.Context) error {
+	storm := c.Float64("storm")
+	if storm <= 0 || storm > 1 {
+		return usagef("--storm %g: want a part of the hosts, above 0 and up to 1", storm)
+	}
+	paths := members.DefaultPaths()
+	config, err := members.LoadConfig(paths)
+	if err != nil {
+		return err
+	}
+	return daemon.Run(c.Context, daemon.Options{
+		Paths: paths, Config: config, Version: version, RunDir: "/run/flotilla", Candidate: c.Bool("candidate"),
+		Plan: plan.Options{StormFraction: storm, StormOff: storm == 1}, Log: logger(c.App.ErrWriter, c.Bool("verbose")),
+	})
+}
+
+func runEtcd(c *cli.Context) error {
+	paths := members.DefaultPaths()
+	config, err := members.LoadConfig(paths)
+	if err != nil {
+		return err
+	}
+	if !config.Etcd.Member {
+		return fmt.Errorf("%s: etcd.member is false: this host runs no etcd member (systemctl disable --now %s)", paths.Config(), members.ServiceEtcd)
+	}
+	etcd := config.EtcdMemberConfig()
+	etcd.Log = logger(c.App.ErrWriter, c.Bool("verbose"))
+	etcd.Ready = func() {
+		if _, err := sd.SdNotify(false, sd.SdNotifyReady); err != nil {
+			etcd.Log.Warn("tell systemd that we are ready", "err", err)
+		}
+	}
+	return members.RunEtcd(c.Context, etcd)
+}
+
+// runDev runs a cluster of one host in the foreground. Units it started run on when it ends.
+func runDev(c *cli.Context) error {
+	user := c.Bool("user")
+	if !user && os.Getuid() != 0 {
+		return fmt.Errorf("dev uses this machine's systemd and needs root: sudo flotilla dev, or flotilla dev --user")
+	}
+	dir, run := "/var/lib/flotilla-dev", "/run/flotilla"
+	if user {
+		run = filepath.Join(systemd.RuntimeDir(), "flotilla")
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return fmt.Errorf("find your home folder: %w", err)
+		}
+		dir = filepath.Join(home, ".local", "share", "flotilla-dev")
+	}
+	if c.IsSet("data") {
+		dir = c.String("data")
+	}
+	config, paths, err := devConfig(c, dir)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(run, 0o755); err != nil {
+		return fmt.Errorf("make %s: %w", run, err)
+	}
+	opt := daemon.Options{
+		Paths: paths, Config: config, Version: version, RunDir: run, User: user, Candidate: true,
+		Log: logger(c.App.ErrWriter, c.Bool("verbose")),
+	}
+	return daemon.RunAlone(c.Context, opt, func() {
+		fmt.Fprintf(c.App.Writer, "a cluster of one host runs; its data is in %s\nin another terminal:\n  export FLOTILLA_ENDPOINT=unix://%s/flotilla.sock\n  flotilla status\n", dir, run)
+	})
+}
+
+// devConfig makes the configuration the first time and reads it from then on.
+func devConfig(c *cli.Context, dir string) (members.Config, members.Paths, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return members.Config{}, members.Paths{}, fmt.Errorf("--data: %w", err)
+	}
+	paths := members.Paths{Etc: filepath.Join(dir, "etc"), Var: filepath.Join(dir, "data")}
+	if _, err := os.Stat(paths.Config()); err == nil {
+		config, err := members.LoadConfig(paths)
+		return config, paths, err
+	}
+	raw, err := systemd.MachineID()
+	if err != nil {
+		return members.Config{}, paths, err
+	}
+	id, err := cluster.ParseHostID(raw)
+	if err != nil {
+		return members.Config{}, paths, err
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return members.Config{}, paths, fmt.Errorf("ask for the host name: %w", err)
+	}
+	made, err := members.Init(c.Context, members.InitOptions{Paths: paths, Host: id, Name: name, Address: "127.0.0.1", Now: time.Now()})
+	return made.Config, paths, err
+}

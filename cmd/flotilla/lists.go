@@ -1,0 +1,202 @@
+package main
+
+import (
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"flotilla/api"
+)
+
+func listCommands() []*cli.Command {
+	return []*cli.Command{
+		{Name: "list-units", Category: groupLook, ArgsUsage: "[GLOB...]", Usage: "units on hosts, with systemd's states", Flags: listFlags(), Action: listUnits},
+		{Name: "list-unit-files", Category: groupLook, ArgsUsage: "[GLOB...]", Usage: "units in the cluster, with wanted and reached states", Flags: listFlags(), Action: listUnitFiles},
+		{Name: "list-machines", Aliases: []string{"list-hosts"}, Category: groupLook, Usage: "hosts of the cluster", Flags: listFlags(), Action: listMachines},
+	}
+}
+
+func short(id string, n int, full bool) string {
+	if full || len(id) <= n {
+		return id
+	}
+	return id[:n]
+}
+
+// machine shows a host as fleet did: the first eight digits of its id, and its address.
+func machine(id, address string, full bool) string {
+	if id == "" {
+		return ""
+	}
+	out := id
+	if !full {
+		out = short(id, 8, false) + "..."
+	}
+	if address != "" {
+		out += "/" + hostOnly(address)
+	}
+	return out
+}
+
+// hostOnly is an address without its port.
+func hostOnly(address string) string {
+	if i := strings.LastIndexByte(address, ':'); i > 0 && !strings.HasSuffix(address, "]") {
+		return strings.Trim(address[:i], "[]")
+	}
+	return address
+}
+
+var unitColumns = []column[api.Instance]{
+	{"unit", func(i api.Instance, _ bool) string { return i.Unit }},
+	{"machine", func(i api.Instance, full bool) string { return machine(i.Host, i.Address, full) }},
+	{"host", func(i api.Instance, _ bool) string { return i.HostName }},
+	{"load", func(i api.Instance, _ bool) string { return i.Load }},
+	{"active", func(i api.Instance, _ bool) string { return i.Active }},
+	{"sub", func(i api.Instance, _ bool) string { return i.Sub }},
+	{"hash", func(i api.Instance, full bool) string { return short(string(i.Hash), 7, full) }},
+	{"order", func(i api.Instance, _ bool) string { return i.Order }},
+	{"since", func(i api.Instance, _ bool) string { return age(i.Since) }},
+	{"message", func(i api.Instance, _ bool) string { return i.Message }},
+}
+
+// listUnits prints one row for each unit on each host.
+func listUnits(c *cli.Context) error {
+	cl, err := client(c)
+	if err != nil {
+		return err
+	}
+	rows := []api.Instance{}
+	err = cl.Units(c.Context, c.Args().Slice(), func(u api.Unit) error {
+		rows = append(rows, u.Instances...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return printList(c, rows, unitColumns, "unit,machine,active,sub", "unit,host,machine,load,active,sub,hash,order,since,message")
+}
+
+var fileColumns = []column[api.Unit]{
+	{"unit", func(u api.Unit, _ bool) string { return u.Name }},
+	{"hash", func(u api.Unit, full bool) string { return short(string(u.Hash), 7, full) }},
+	{"dstate", func(u api.Unit, _ bool) string { return u.Target.String() }},
+	{"state", func(u api.Unit, _ bool) string {
+		if u.Global {
+			return ""
+		}
+		return u.State.String()
+	}},
+	{"target", func(u api.Unit, full bool) string { return targetOf(u, full) }},
+	{"global", func(u api.Unit, _ bool) string { return yesNo(u.Global) }},
+	{"desc", func(u api.Unit, _ bool) string { return u.Description }},
+	{"reason", func(u api.Unit, _ bool) string { return u.Reason }},
+}
+
+func targetOf(u api.Unit, full bool) string {
+	if u.Global {
+		return "global"
+	}
+	var on []string
+	for _, i := range u.Instances {
+		if i.Order != "gone" && i.Order != "" {
+			on = append(on, machine(i.Host, i.Address, full))
+		}
+	}
+	return strings.Join(on, ",")
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}
+
+func listUnitFiles(c *cli.Context) error {
+	cl, err := client(c)
+	if err != nil {
+		return err
+	}
+	rows := []api.Unit{}
+	err = cl.Units(c.Context, c.Args().Slice(), func(u api.Unit) error {
+		if u.Revision > 0 {
+			rows = append(rows, u)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return printList(c, rows, fileColumns, "unit,hash,dstate,state,target", "unit,hash,dstate,state,target,global,reason,desc")
+}
+
+var hostColumns = []column[api.Host]{
+	{"machine", func(h api.Host, full bool) string { return machine(h.ID, "", full) }},
+	{"ip", func(h api.Host, _ bool) string { return hostOnly(h.Address) }},
+	{"metadata", func(h api.Host, _ bool) string { return labelText(h.Labels) }},
+	{"name", func(h api.Host, _ bool) string { return h.Name }},
+	{"state", func(h api.Host, _ bool) string { return hostState(h) }},
+	{"units", func(h api.Host, _ bool) string { return count(h.Active, h.Units) }},
+	{"version", func(h api.Host, _ bool) string { return h.Version }},
+	{"os", func(h api.Host, _ bool) string { return h.OS }},
+	{"systemd", func(h api.Host, _ bool) string { return number(h.Systemd) }},
+	{"runtimes", func(h api.Host, _ bool) string { return labelText(h.Runtimes) }},
+}
+
+func listMachines(c *cli.Context) error {
+	cl, err := client(c)
+	if err != nil {
+		return err
+	}
+	rows, err := cl.Hosts(c.Context)
+	if err != nil {
+		return err
+	}
+	if rows == nil {
+		rows = []api.Host{}
+	}
+	return printList(c, rows, hostColumns, "machine,ip,metadata", "machine,name,ip,state,units,metadata,version,systemd,runtimes,os")
+}
+
+func labelText(m map[string]string) string {
+	var out []string
+	for k, v := range m {
+		out = append(out, k+"="+v)
+	}
+	sort.Strings(out)
+	return strings.Join(out, ",")
+}
+
+func hostState(h api.Host) string {
+	switch {
+	case h.State != "alive":
+		return h.State + " " + age(h.Since)
+	case h.Cordon != nil:
+		return "cordoned"
+	case h.Leader:
+		return "alive, leader"
+	}
+	return h.State
+}
+
+// age is how long ago something was, in one unit.
+func age(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return short1(time.Since(t))
+}
+
+func short1(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return d.Round(time.Second).String()
+	case d < time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Hour).String(), "0m0s")
+	}
+	return number(int(d/(24*time.Hour))) + "d"
+}

@@ -1,0 +1,127 @@
+// Command flotilla makes one machine of many systemd hosts.
+//
+// Results go to stdout, talk to stderr. Exit codes: 0 done, 1 refused or failed, 2
+// wrong usage. Errors are one line, "flotilla: error: …", and name the remedy.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// version is set at build time (-ldflags "-X main.version=…").
+var version = "0.1.0"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	app := newApp(stdout, stderr)
+	err := app.RunContext(ctx, intersperse(app, args))
+	if err == nil {
+		return 0
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintf(stderr, "flotilla: error: %s\n", oneLine(usage.Error()))
+		return 2
+	}
+	var code exitCode
+	if errors.As(err, &code) {
+		return int(code)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(err.Error()), "\n") {
+		fmt.Fprintf(stderr, "flotilla: error: %s\n", line)
+	}
+	return 1
+}
+
+func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
+
+// usageError is a wrong command line: exit code 2.
+type usageError struct{ msg string }
+
+func (e usageError) Error() string { return e.msg }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// exitCode ends the program after everything was said.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func newApp(stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:      "flotilla",
+		Usage:     "one machine of many systemd hosts",
+		Writer:    stdout,
+		ErrWriter: stderr,
+		Version:   version,
+
+		HideVersion:            true,
+		HideHelpCommand:        true,
+		EnableBashCompletion:   true,
+		UseShortOptionHandling: false,
+		ExitErrHandler:         func(*cli.Context, error) {},
+		OnUsageError:           onUsage,
+	}
+	app.Commands = commands()
+	for _, c := range app.Commands {
+		prepare(c)
+	}
+	app.Action = func(c *cli.Context) error {
+		if c.Args().Present() {
+			return unknownCommand(app, c.Args().First())
+		}
+		return printTen(app)
+	}
+	return app
+}
+
+// prepare gives every command the same manners.
+func prepare(c *cli.Command) {
+	c.OnUsageError = onUsage
+	c.HideHelpCommand = true
+	for _, sub := range c.Subcommands {
+		prepare(sub)
+	}
+	if len(c.Subcommands) > 0 && c.Action == nil {
+		c.Action = func(cc *cli.Context) error {
+			if cc.Args().Present() {
+				return usagef("%s has no command %q: see flotilla help %s", c.Name, cc.Args().First(), c.Name)
+			}
+			return cli.ShowSubcommandHelp(cc)
+		}
+	}
+}
+
+func onUsage(c *cli.Context, err error, _ bool) error {
+	name := "flotilla"
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "flotilla" {
+		name += " help " + c.Command.Name
+	} else {
+		name += " help all"
+	}
+	return usagef("%v: see %s", err, name)
+}
+
+// commands are all commands, by group; helpGroups orders them.
+func commands() []*cli.Command {
+	var all []*cli.Command
+	for _, group := range [][]*cli.Command{clusterCommands(), unitCommands(), lookCommands(), hostCommands(), daemonCommands(), toolCommands()} {
+		all = append(all, group...)
+	}
+	return all
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"flotilla/api"
+	"flotilla/units"
+)
+
+// verb is a command that moves units between target states.
+type verb struct {
+	name, usage string
+	target      units.Target
+	content     bool   // takes unit files
+	only        string // raise or lower: the other way nothing happens
+	change      func(*api.Change)
+	waits       bool
+}
+
+// unitVerbs are fleet's, with fleet's meanings.
+var unitVerbs = [...]verb{
+	{name: "submit", usage: "put unit files into the cluster, without placing them", target: units.Inactive, content: true},
+	{name: "load", usage: "submit, and place on a host without starting", target: units.Loaded, only: "raise", content: true, waits: true},
+	{name: "start", usage: "submit, place and start units", target: units.Launched, content: true, waits: true},
+	{name: "stop", usage: "stop units; they stay on their host", target: units.Loaded, only: "lower", waits: true},
+	{name: "unload", usage: "stop units and take them off their host", target: units.Inactive, waits: true},
+	{name: "restart", usage: "restart units where they are", target: units.Launched, waits: true, change: func(c *api.Change) { c.Target, c.Restart = nil, true }},
+	{name: "destroy", usage: "stop units and remove them from the cluster", waits: true, change: func(c *api.Change) { c.Target, c.Delete = nil, true }},
+}
+
+func unitCommands() []*cli.Command {
+	var out []*cli.Command
+	for _, v := range unitVerbs {
+		flags := endpointFlags()
+		if v.content {
+			flags = append(flags, &cli.BoolFlag{Name: "replace", Usage: "put new content in the place of the old"})
+		}
+		if v.waits {
+			flags = append(flags,
+				&cli.BoolFlag{Name: "no-wait", Aliases: []string{"no-block"}, Usage: "return once the wish is durable"},
+				&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "how long to wait"})
+		}
+		out = append(out, &cli.Command{
+			Name: v.name, Usage: v.usage, ArgsUsage: "UNIT...", Category: groupUnits, Flags: flags,
+			Action: func(c *cli.Context) error { return runVerb(c, v) },
+		})
+	}
+	return append(out, &cli.Command{
+		Name: "cat", Usage: "print a unit file as it was submitted", ArgsUsage: "UNIT...", Category: groupUnits,
+		Flags: endpointFlags(), Action: runCat,
+	})
+}
+
+func runVerb(c *cli.Context, v verb) error {
+	if !c.Args().Present() {
+		return usagef("%s needs a unit: flotilla %s web.service", v.name, v.name)
+	}
+	if c.IsSet("timeout") && c.Duration("timeout") <= 0 {
+		return usagef("--timeout %s: want a positive duration such as 30s; --no-wait does not wait", c.Duration("timeout"))
+	}
+	cl, err := client(c)
+	if err != nil {
+		return err
+	}
+	changes, err := gather(c, cl, v)
+	if err != nil {
+		return err
+	}
+	results, err := cl.Change(c.Context, changes)
+	if err != nil {
+		return err
+	}
+	return follow(c, cl, v, results)
+}
+
+// gather makes a Change of each argument: globs look at the cluster, braces expand here,
+// a unit that the cluster does not know is read from its file.
+func gather(c *cli.Context, cl *api.Client, v verb) ([]api.Change, error) {
+	var out []api.Change
+	for _, arg := range c.Args().Slice() {
+		words, err := units.Expand(arg)
+		if err != nil {
+			return nil, err
+		}
+		for _, word := range words {
+			found, err := resolve(c, cl, v, word)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found...)
+		}
+	}
+	seen := map[string]bool{}
+	out = slices.DeleteFunc(out, func(ch api.Change) bool {
+		dup := seen[ch.Name]
+		seen[ch.Name] = true
+		return dup
+	})
+	return out, nil
+}
+
+func resolve(c *cli.Context, cl *api.Client, v verb, word string) ([]api.Change, error) {
+	if units.IsGlob(word) {
+		return resolveGlob(c, cl, v, word)
+	}
+	name := units.Mangle(filepath.Base(word))
+	if _, err := units.ParseName(name); err != nil {
+		return nil, err
+	}
+	ch := v.of(name)
+	ch.Replace = c.Bool("replace")
+	if !v.content {
+		return []api.Change{ch}, nil
+	}
+	path, raw, err := readUnit(word, name)
+	if err != nil {
+		return nil, err
+	}
+	if raw == nil {
+		return []api.Change{ch}, nil
+	}
+	known, err := knows(c, cl, name)
+	if err != nil {
+		return nil, err
+	}
+	text := string(raw)
+	template := filepath.Base(path) != name
+	switch {
+	case template && known && !ch.Replace:
+		return []api.Change{ch}, nil // an instance that exists keeps its content
+	case !template || ch.Replace:
+	case template:
+		inCluster, err := knows(c, cl, filepath.Base(path))
+		if err != nil {
+			return nil, err
+		}
+		if inCluster {
+			return []api.Change{ch}, nil
+		}
+	}
+	ch.Content, ch.File = &text, path
+	return []api.Change{ch}, nil
+}
+
+// of is the change that a verb makes of one unit.
+func (v verb) of(name string) api.Change {
+	target := v.target
+	ch := api.Change{Name: name, Target: &target, Only: v.only}
+	if v.name == "submit" {
+		ch.Target = nil
+	}
+	if v.change != nil {
+		v.change(&ch)
+	}
+	return ch
+}
+
+func resolveGlob(c *cli.Context, cl *api.Client, v verb, glob string) ([]api.Change, error) {
+	var out []api.Change
+	err := cl.Units(c.Context, []string{glob}, func(u api.Unit) error {
+		out = append(out, v.of(u.Name))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no unit in the cluster matches %q: quote it, and see flotilla list-unit-files", glob)
+	}
+	return out, nil
+}
+
+// readUnit reads the file of a unit, or of its template, beside the path given. Without
+// either raw is nil.
+func readUnit(word, name string) (path string, raw []byte, err error) {
+	dir := filepath.Dir(word)
+	tries := []string{filepath.Join(dir, name)}
+	if parsed, err := units.ParseName(name); err == nil && parsed.IsInstance() {
+		tries = append(tries, filepath.Join(dir, string(parsed.Template())))
+	}
+	for _, path := range tries {
+		raw, err := os.ReadFile(path)
+		if err == nil {
+			return path, raw, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", nil, fmt.Errorf("read unit file: %w", err)
+		}
+	}
+	if dir != "." {
+		return "", nil, fmt.Errorf("%s: no such unit file", tries[0])
+	}
+	return "", nil, nil
+}
+
+func knows(c *cli.Context, cl *api.Client, name string) (bool, error) {
+	u, err := cl.Unit(c.Context, name)
+	var refused *api.Error
+	if errors.As(err, &refused) && refused.Code == api.CodeNotFound {
+		return false, nil
+	}
+	return err == nil && u.Revision > 0, err
+}
+
+func runCat(c *cli.Context) error {
+	if !c.Args().Present() {
+		return usagef("cat needs a unit: flotilla cat web.service")
+	}
+	cl, err := client(c)
+	if err != nil {
+		return err
+	}
+	for _, arg := range c.Args().Slice() {
+		raw, err := cl.Content(c.Context, units.Mangle(arg))
+		if err != nil {
+			return err
+		}
+		if _, err := c.App.Writer.Write(raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}

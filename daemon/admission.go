@@ -1,0 +1,93 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"flotilla/api"
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/members"
+)
+
+// newJoiner makes what admits hosts. Its client of etcd's membership lives as long as ctx.
+func (d *Daemon) newJoiner(ctx context.Context) error {
+	d.joiner = &members.Joiner{
+		Config: d.opt.Config, Tokens: tokens{d}, Now: time.Now, Log: d.log,
+		StoreID: func(ctx context.Context) (string, error) {
+			id, err := d.store.Identity(ctx)
+			return id.ID, err
+		},
+		Alive: func(ctx context.Context, id cluster.HostID) (bool, error) {
+			alive, err := d.store.Alive(ctx)
+			_, ok := alive[id]
+			return ok, err
+		},
+		CheckVersion: func(version string) error {
+			return store.CheckVersion(version, store.Schema, map[cluster.HostID]string{d.host: d.opt.Version})
+		},
+	}
+	if d.opt.Config.External != nil {
+		return nil
+	}
+	client, err := members.DialEtcd(d.opt.Config, d.identity, d.log)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() {
+		if err := client.Close(); err != nil {
+			d.log.Debug("close the membership client", "err", err)
+		}
+	})
+	d.joiner.Etcd = members.NewEtcdMembers(client)
+	return nil
+}
+
+// tokens shows the API and the joiner the store's tokens.
+type tokens struct{ d *Daemon }
+
+// NewToken mints a one-time token.
+func (t tokens) NewToken(ctx context.Context, ttl time.Duration) (api.Token, error) {
+	token, err := members.NewToken(members.FingerprintOf(t.d.identity.CA()), time.Now().Add(ttl))
+	if err != nil {
+		return api.Token{}, err
+	}
+	by := cluster.Note{Who: "root@" + t.d.opt.Config.Name, When: time.Now().UTC()}
+	if err := t.d.store.CreateToken(ctx, store.Token{ID: token.ID, Digest: token.Hash(), Expires: token.Expires, By: by}, ttl); err != nil {
+		return api.Token{}, err
+	}
+	c := t.d.opt.Config
+	return api.Token{Token: token.Text(), Address: net.JoinHostPort(c.Address, strconv.Itoa(c.APIPort)), Expires: ttl.String()}, nil
+}
+
+// TokenHash is the stored hash of a token's secret, "" without such a token.
+func (t tokens) TokenHash(ctx context.Context, id string) (string, error) {
+	list, err := t.d.store.Tokens(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, tok := range list {
+		if tok.ID == id {
+			return tok.Digest, nil
+		}
+	}
+	return "", nil
+}
+
+// ConsumeToken uses a token up if its secret still has this hash.
+func (t tokens) ConsumeToken(ctx context.Context, id, hash string) (bool, error) {
+	_, err := t.d.store.ConsumeToken(ctx, id, func(found store.Token) error {
+		if found.Digest != hash {
+			return fmt.Errorf("%w: another secret", store.ErrTokenUsed)
+		}
+		return nil
+	})
+	if errors.Is(err, store.ErrTokenUsed) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,251 @@
+// Package daemon wires a host's parts together: agent, leader, API, and the doors they
+// use. It decides nothing. Fill Options, call Run; it ends when ctx does, or with
+// the first part that fails. No workload is touched by its end.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"flotilla/agent"
+	"flotilla/agent/systemd"
+	"flotilla/api"
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/leader/plan"
+	"flotilla/members"
+)
+
+// Options are a daemon's settings.
+type Options struct {
+	Paths     members.Paths
+	Config    members.Config
+	Version   string
+	RunDir    string // socket, lease, applied counters; ends with the boot
+	User      bool   // the calling user's systemd instead of the host's
+	Candidate bool   // mirrors the cluster and may lead; members of our etcd always do
+	Plan      plan.Options
+	Log       *slog.Logger
+}
+
+// Daemon is a host's flotilla, wired and not yet running.
+type Daemon struct {
+	opt      Options
+	host     cluster.HostID
+	log      *slog.Logger
+	identity *members.Identity
+	backend  *store.Etcd
+	store    *store.Store
+	mirror   *store.Mirror // nil where the cluster is not mirrored
+	agent    *agent.Agent
+	manager  *systemd.Manager
+	journal  systemd.Journal
+	api      *api.Server
+	registry *prometheus.Registry
+	joiner   *members.Joiner
+	ready    func() // called when the API listens; nil = tell systemd
+	leads    leads
+
+	transport http.RoundTripper // to other daemons
+}
+
+// Run wires a daemon and runs it until ctx ends.
+func Run(ctx context.Context, opt Options) error {
+	d, err := New(ctx, opt)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.run(ctx)
+}
+
+// New connects the parts. What is wrong with configuration or certificates is told here.
+func New(ctx context.Context, opt Options) (*Daemon, error) {
+	d := &Daemon{opt: opt, host: cluster.HostID(opt.Config.Host), log: opt.Log, registry: prometheus.NewRegistry()}
+	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	if d.identity, err = members.LoadIdentity(opt.Config.PKI, time.Now()); err != nil {
+		return nil, err
+	}
+	d.transport = newTransport(d.identity.ClientTLS())
+	etcd, err := etcdOptions(opt.Config, d.identity, opt.Log)
+	if err != nil {
+		return nil, err
+	}
+	if d.backend, err = store.DialEtcd(ctx, etcd); err != nil {
+		return nil, err
+	}
+	timing := opt.Config.Timing.Cluster()
+	d.store = store.New(d.backend, opt.Config.Prefix, store.Options{TTL: timing.TTL, Log: opt.Log})
+	d.opt.Plan.Timing = timing
+	if opt.Candidate || opt.Config.Etcd.Member {
+		d.mirror = store.NewMirror(d.store, time.Now)
+	}
+	if d.manager, err = systemd.New(ctx, systemd.Options{User: opt.User, Logger: opt.Log}); err != nil {
+		return nil, fmt.Errorf("connect to systemd: %w", err)
+	}
+	d.journal = systemd.Journal{User: opt.User}
+	if d.agent, err = d.newAgent(ctx, timing); err != nil {
+		return nil, err
+	}
+	if err := d.newJoiner(ctx); err != nil {
+		return nil, err
+	}
+	d.api = api.New(d.apiOptions())
+	return d, nil
+}
+
+func (d *Daemon) close() {
+	d.backend.Close()
+	if err := d.manager.Close(); err != nil {
+		d.log.Debug("disconnect from systemd", "err", err)
+	}
+}
+
+func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Agent, error) {
+	info, err := hostInfo(ctx, d.manager, d.opt)
+	if err != nil {
+		return nil, err
+	}
+	dir := unitDir(d.opt.User)
+	h := host{Manager: d.manager, dir: dir, journal: d.journal}
+	p := presence{store: d.store, host: d.host}
+	return agent.New(agent.Doors{
+		Systemd: h, Changes: h, Timers: h, Files: h, Journal: h, Clock: clock{},
+		Views: d.store, Presence: p, Reporter: p,
+	}, agent.Options{
+		Host: d.host, Info: info, Timing: timing, UnitDir: dir.Path(),
+		StateDir: d.opt.Config.Data, RunDir: d.opt.RunDir, Log: d.log, Metrics: d.registry,
+	})
+}
+
+// run runs all parts; the first that fails ends the others.
+func (d *Daemon) run(ctx context.Context) error {
+	local, err := listenLocal(filepath.Join(d.opt.RunDir, "flotilla.sock"))
+	if err != nil {
+		return err
+	}
+	address := net.JoinHostPort(d.opt.Config.Address, strconv.Itoa(d.opt.Config.APIPort))
+	remote, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen for other hosts: %w (is another flotilla running?)", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.agent.Run(ctx) })
+	group.Go(func() error { return d.api.Run(ctx) })
+	group.Go(func() error { return d.serve(ctx, local, false) })
+	group.Go(func() error { return d.serve(ctx, remote, true) })
+	group.Go(func() error { return d.renewCertificate(ctx) })
+	if d.mirror != nil {
+		group.Go(func() error { return d.mirror.Run(ctx) })
+		group.Go(func() error { return d.newLeader(address).Run(ctx) })
+	}
+	d.sayReady()
+	d.log.Info("running", "host", d.opt.Config.Name, "address", address, "version", d.opt.Version, "mirror", d.mirror != nil)
+	err = group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// sayReady tells who started us that the API listens.
+func (d *Daemon) sayReady() {
+	if d.ready != nil {
+		d.ready()
+		return
+	}
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		d.log.Warn("tell systemd that we are ready", "err", err)
+	}
+}
+
+// listenLocal opens the unix socket; only root may use it.
+func listenLocal(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove old socket: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	l.SetUnlinkOnClose(false) // a successor may have made it anew already
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("protect socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// serve answers the API on one listener until ctx ends.
+func (d *Daemon) serve(ctx context.Context, l net.Listener, overTLS bool) error {
+	server := &http.Server{
+		Handler: d.api.Handler(), BaseContext: func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan error, 1)
+	go func() {
+		if overTLS {
+			server.TLSConfig = d.identity.ServerTLS()
+			done <- server.ServeTLS(l, "", "")
+			return
+		}
+		done <- server.Serve(l)
+	}()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve the API: %w", err)
+	case <-ctx.Done():
+		err := server.Close()
+		<-done
+		return err
+	}
+}
+
+// renewCertificate keeps this host's certificate fresh: it asks once an hour whether
+// a third of its life is left.
+func (d *Daemon) renewCertificate(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		changed, err := members.Renew(ctx, members.RenewOptions{Config: d.opt.Config, Identity: d.identity, Now: time.Now(), Log: d.log})
+		switch {
+		case err != nil && ctx.Err() == nil:
+			d.log.Warn("renew this host's certificate", "err", err, "expires", d.identity.Certificate().NotAfter)
+		case changed:
+			d.log.Info("renewed this host's certificate", "expires", d.identity.Certificate().NotAfter)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (d *Daemon) apiOptions() api.Options {
+	out := api.Options{
+		Host: d.host, Name: d.opt.Config.Name, Version: d.opt.Version,
+		Store:  users{store: d.store, backend: d.backend, prefix: d.opt.Config.Prefix, seen: d.remembered},
+		Tokens: tokens{d}, Admit: d.joiner.Handler(), Peers: d, Logs: d.logs, Local: d.local,
+		Plan: d.opt.Plan, Now: time.Now, Classify: classify, Log: d.log,
+		Metrics: promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{}),
+	}
+	if d.mirror != nil {
+		out.Mirror = d.mirror
+	}
+	return out
+}

@@ -1,0 +1,70 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/leader"
+)
+
+// leaderTTL is how long a dead leader's key stands. It is half of a host's default lease,
+// so that a leader that died with its host is replaced before the host is judged.
+const leaderTTL = 5 * time.Second
+
+func (d *Daemon) newLeader(address string) *leader.Loop {
+	me := cluster.LeaderInfo{Host: d.host, Address: address, Version: d.opt.Version}
+	return leader.New(leader.Options{
+		Store: throne{d.store, me}, Mirror: d.mirror, Plan: d.opt.Plan, Clock: time.Now,
+		Log: d.log, Metrics: d.registry,
+	})
+}
+
+// throne shows the leader loop the store.
+type throne struct {
+	*store.Store
+	me cluster.LeaderInfo
+}
+
+// Campaign blocks until this candidate is elected.
+func (t throne) Campaign(ctx context.Context) (leader.Leadership, error) {
+	l, err := t.Store.Campaign(ctx, t.me, leaderTTL)
+	if err != nil {
+		return leader.Leadership{}, err
+	}
+	return leader.Leadership{Term: l.Term, Ctx: l.Ctx(), Resign: l.Resign}, nil
+}
+
+// Apply writes orders.
+func (t throne) Apply(ctx context.Context, term cluster.Term, orders []cluster.Orders) (int64, []error) {
+	rev, errs := t.Store.Apply(ctx, term, orders)
+	for i, err := range errs {
+		errs[i] = leaderError(err)
+	}
+	return rev, errs
+}
+
+// Barrier makes one write under the term.
+func (t throne) Barrier(ctx context.Context, term cluster.Term) (int64, error) {
+	rev, err := t.Store.Barrier(ctx, term)
+	return rev, leaderError(err)
+}
+
+// Check refuses versions that must not write beside each other.
+func (t throne) Check(schema string, versions map[cluster.HostID]string) error {
+	return store.CheckVersion(t.me.Version, schema, versions)
+}
+
+// leaderError turns the store's words into the leader's.
+func leaderError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrStale):
+		return fmt.Errorf("%w: %w", leader.ErrStale, err)
+	case errors.Is(err, store.ErrDeposed), errors.Is(err, store.ErrForeignStore):
+		return fmt.Errorf("%w: %w", leader.ErrOver, err)
+	}
+	return err
+}

@@ -1,0 +1,154 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"flotilla/agent/systemd"
+	"flotilla/api"
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/members"
+)
+
+// local is what this daemon says of itself without the store.
+func (d *Daemon) local() api.Local {
+	s := d.agent.State()
+	out := api.Local{
+		Host: string(d.host), Name: d.opt.Config.Name, Version: d.opt.Version,
+		Frozen: s.Frozen, StoreOut: s.Away, Message: s.Problem,
+	}
+	for _, why := range []string{s.Taken, s.Waiting} {
+		if out.Message == "" {
+			out.Message = why
+		}
+	}
+	return out
+}
+
+// remembered is the store that this host's agent belongs to.
+func (d *Daemon) remembered() (cluster.Identity, bool) {
+	id := d.agent.State().Store
+	return id, id.ID != ""
+}
+
+// ownUnits are the daemons' own services, whose lines "flotilla logs HOST" shows.
+var ownUnits = []string{members.ServiceAgent, members.ServiceEtcd}
+
+// logs reads this host's journal; unit "" is the daemons' own lines.
+func (d *Daemon) logs(ctx context.Context, unit string, lines int, follow bool, emit func(api.LogEntry) error) error {
+	if unit == "" {
+		unit = ownUnits[0]
+	}
+	opt := systemd.LogOptions{Unit: unit, Lines: lines, Follow: follow}
+	if lines == 0 {
+		opt.Lines = -1
+	}
+	for e, err := range d.journal.Logs(ctx, opt) {
+		if err != nil {
+			return err
+		}
+		entry := api.LogEntry{
+			Time: e.Time, Host: d.opt.Config.Name, Unit: e.Unit, PID: e.PID, Priority: e.Priority,
+			Message: strings.ToValidUTF8(string(e.Message), "\ufffd"),
+		}
+		if err := emit(entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hostInfo gathers what the agent reports of its host.
+func hostInfo(ctx context.Context, m *systemd.Manager, opt Options) (cluster.HostInfo, error) {
+	boot, err := systemd.BootID()
+	if err != nil {
+		return cluster.HostInfo{}, err
+	}
+	version, err := m.Version(ctx)
+	if err != nil {
+		return cluster.HostInfo{}, fmt.Errorf("ask systemd for its version: %w", err)
+	}
+	facts, err := systemd.ReadFacts(ctx)
+	if err != nil {
+		opt.Log.Warn("some facts of this host are unknown", "err", err)
+	}
+	info := cluster.HostInfo{
+		Boot: boot, Name: opt.Config.Name, Version: opt.Version, OS: facts.OS, Kernel: facts.Kernel, Systemd: version,
+		Address: net.JoinHostPort(opt.Config.Address, strconv.Itoa(opt.Config.APIPort)),
+		CPUs:    facts.CPUs, Memory: int64(facts.Memory), Labels: opt.Config.Labels, Runtimes: map[string]string{},
+	}
+	for name, v := range map[string]string{"docker": facts.Docker, "podman": facts.Podman} {
+		if v != "" {
+			info.Runtimes[name] = v
+		}
+	}
+	return info, nil
+}
+
+// etcdOptions says how to reach the cluster's etcd. The member on this host comes first;
+// of others each host begins with another one.
+func etcdOptions(c members.Config, id *members.Identity, log *slog.Logger) (store.EtcdOptions, error) {
+	if c.External != nil {
+		return externalOptions(*c.External, log)
+	}
+	out := store.EtcdOptions{Endpoints: slices.Clone(c.Endpoints), TLS: id.ClientTLS(), Logger: log}
+	rand.Shuffle(len(out.Endpoints), func(i, j int) {
+		out.Endpoints[i], out.Endpoints[j] = out.Endpoints[j], out.Endpoints[i]
+	})
+	here := "//" + net.JoinHostPort(c.Address, strconv.Itoa(c.Etcd.ClientPort))
+	slices.SortStableFunc(out.Endpoints, func(a, b string) int {
+		return boolOrder(strings.HasSuffix(b, here)) - boolOrder(strings.HasSuffix(a, here))
+	})
+	return out, nil
+}
+
+func boolOrder(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// externalOptions reaches an etcd that is not ours.
+func externalOptions(e members.ExternalEtcd, log *slog.Logger) (store.EtcdOptions, error) {
+	out := store.EtcdOptions{Endpoints: e.Endpoints, Username: e.Username, Logger: log}
+	if e.PasswordFile != "" {
+		data, err := os.ReadFile(e.PasswordFile)
+		if err != nil {
+			return out, fmt.Errorf("read the etcd password: %w", err)
+		}
+		out.Password = strings.TrimSpace(string(data))
+	}
+	if !strings.HasPrefix(e.Endpoints[0], "https://") {
+		return out, nil
+	}
+	out.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	if e.CA != "" {
+		pem, err := os.ReadFile(e.CA)
+		if err != nil {
+			return out, fmt.Errorf("read the etcd CA: %w", err)
+		}
+		out.TLS.RootCAs = x509.NewCertPool()
+		if !out.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return out, fmt.Errorf("%s: no certificate in it: give the CA of your etcd", e.CA)
+		}
+	}
+	if e.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(e.Cert, e.Key)
+		if err != nil {
+			return out, fmt.Errorf("load the etcd client certificate: %w", err)
+		}
+		out.TLS.Certificates = []tls.Certificate{cert}
+	}
+	return out, nil
+}

@@ -1,0 +1,115 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"flotilla/api"
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/units"
+)
+
+// users shows the API the store, in the API's words.
+type users struct {
+	store   *store.Store
+	backend store.Backend
+	prefix  string
+	seen    func() (cluster.Identity, bool) // the store that this host's agent remembers
+}
+
+// EditUnits changes unit heads.
+func (u users) EditUnits(ctx context.Context, names []cluster.Unit, edit func(int, *cluster.UnitHead) (api.Edit, error)) []api.Outcome {
+	results := u.store.EditUnits(ctx, names, func(i int, old *cluster.UnitSpec, rev int64) (store.Edit, error) {
+		var head *cluster.UnitHead
+		if old != nil {
+			head = &cluster.UnitHead{Name: names[i], Spec: *old, Rev: rev}
+		}
+		e, err := edit(i, head)
+		if err != nil || e.Keep {
+			return store.Edit{}, err
+		}
+		return store.Edit{Spec: e.Spec, Raw: e.Blob, Delete: e.Spec == nil}, nil
+	})
+	out := make([]api.Outcome, len(results))
+	for i, r := range results {
+		out[i] = api.Outcome{Revision: r.Rev, Err: r.Err}
+	}
+	return out
+}
+
+// EditHost changes what the operator says of a host.
+func (u users) EditHost(ctx context.Context, id cluster.HostID, edit func(*cluster.HostSpec) error) (int64, error) {
+	_, rev, err := u.store.EditHostSpec(ctx, id, 0, edit)
+	return rev, err
+}
+
+// Blob reads one content.
+func (u users) Blob(ctx context.Context, h units.Hash) ([]byte, error) {
+	blobs, err := u.store.Blobs(ctx, []units.Hash{h})
+	if err != nil {
+		return nil, err
+	}
+	return blobs[h], nil
+}
+
+// ResumeFailover lets go of the storm brake.
+func (u users) ResumeFailover(ctx context.Context, by cluster.Note) error {
+	_, err := u.store.ResumeFailover(ctx, by)
+	return err
+}
+
+// AcceptStore lets hosts follow the store that is there now although they remember
+// the one that this host remembers.
+func (u users) AcceptStore(ctx context.Context, by cluster.Note) (string, error) {
+	old, ok := u.seen()
+	if !ok {
+		return "", api.Refuse(http.StatusConflict, "run it on a host that is frozen", "this host remembers no store")
+	}
+	there := store.New(u.backend, u.prefix, store.Options{})
+	id, err := there.Init(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case id.ID == old.ID && id.Generation == old.Generation:
+		return "the store is the one that this host knows: nothing to accept", nil
+	}
+	if _, err := there.AcceptStore(ctx, cluster.Acceptance{Old: old.ID, By: by}); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("hosts that know store %.8s now follow store %.8s; nothing was stopped", old.ID, id.ID), nil
+}
+
+// StopOrphan asks for the end of a unit that runs without any order.
+func (u users) StopOrphan(ctx context.Context, w cluster.Where, by cluster.Note) (int64, error) {
+	return u.store.StopOrphan(ctx, w, by)
+}
+
+// faults are the errors of the rooms behind the API, with their HTTP status and remedy.
+var faults = []struct {
+	err  error
+	code int
+	hint string
+}{
+	{store.ErrNotFound, http.StatusNotFound, "flotilla status shows what there is"},
+	{store.ErrConflict, http.StatusConflict, "read it again and repeat"},
+	{store.ErrTooLarge, http.StatusRequestEntityTooLarge, "send less at once"},
+	{store.ErrForeignStore, http.StatusServiceUnavailable, "flotilla accept-store, if that is meant"},
+	{store.ErrNoStore, http.StatusServiceUnavailable, "flotilla accept-store, if etcd was wiped on purpose"},
+	{store.ErrReadOnly, http.StatusServiceUnavailable, "free space in etcd, then etcdctl alarm disarm"},
+	{store.ErrSchema, http.StatusServiceUnavailable, "upgrade flotilla on this host"},
+	{store.ErrAmbiguous, http.StatusGatewayTimeout, "it may have happened: look, then repeat"},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout, "does etcd have a majority? see flotilla status"},
+}
+
+// classify gives an error its HTTP status and remedy.
+func classify(err error) (int, string) {
+	for _, f := range faults {
+		if errors.Is(err, f.err) {
+			return f.code, f.hint
+		}
+	}
+	return http.StatusInternalServerError, ""
+}
