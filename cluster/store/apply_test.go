@@ -47,8 +47,8 @@ func testApplyStaleAlone(e *env) {
 	gone := e.announce(e.s, 2, "n")
 	orders := e.decisions(life, 40)
 	wantStale := map[int]bool{7: true, 8: true, 20: true}
-	e.noErr("stop", e.s.ChangeUnits(e.ctx, []store.UnitChange{{Name: name(7), Restart: store.RestartAlways}})[0].Err)
-	e.noErr("destroy", e.s.ChangeUnits(e.ctx, []store.UnitChange{{Name: name(8), Delete: true}})[0].Err)
+	e.noErr("stop", change(e.ctx, e.s, []unitChange{{Name: name(7), Restart: restartAlways}})[0].Err)
+	e.noErr("destroy", change(e.ctx, e.s, []unitChange{{Name: name(8), Delete: true}})[0].Err)
 	e.noErr("Withdraw", e.s.Withdraw(e.ctx, gone))
 	orders[20].If[1] = cluster.Condition{Kind: cluster.AliveAt, Host: host(2), Revision: gone.AliveRev}
 	rev, errs := e.s.Apply(e.ctx, lead.Term, orders)

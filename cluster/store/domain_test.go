@@ -30,8 +30,8 @@ func domainCases() []domainCase {
 		{"InitOnce", testInitOnce},
 		{"ForeignStore", testForeignStore},
 		{"SchemaRises", testSchemaRises},
-		{"ChangeUnits", testChangeUnits},
-		{"ChangeUnitsBatch", testChangeUnitsBatch},
+		{"EditUnits", testEditUnits},
+		{"EditUnitsBatch", testEditUnitsBatch},
 		{"HostSpec", testHostSpec},
 		{"Tokens", testTokens},
 		{"ApplyStaleAlone", testApplyStaleAlone},
@@ -245,12 +245,12 @@ func to(t units.Target) *units.Target { return &t }
 // submit makes units u0.service and on, and returns their revisions.
 func (e *env) submit(n int) []int64 {
 	e.Helper()
-	changes := make([]store.UnitChange, n)
+	changes := make([]unitChange, n)
 	for i := range changes {
-		changes[i] = store.UnitChange{Name: name(i), Raw: unit(i), Target: to(units.Launched)}
+		changes[i] = unitChange{Name: name(i), Raw: unit(i), Target: to(units.Launched)}
 	}
 	revs := make([]int64, n)
-	for i, r := range e.s.ChangeUnits(e.ctx, changes) {
+	for i, r := range change(e.ctx, e.s, changes) {
 		e.noErr("submit "+string(name(i)), r.Err)
 		revs[i] = r.Rev
 	}

@@ -48,13 +48,13 @@ func (c *chaos) step() {
 	w := cluster.Where{Host: host(h), Unit: u}
 	switch c.rng.IntN(14) {
 	case 0, 1, 2:
-		c.s.ChangeUnits(c.ctx, []store.UnitChange{{Name: u, Raw: unit(c.rng.IntN(4)), Target: to(units.Target(c.rng.IntN(3)))}})
+		change(c.ctx, c.s, []unitChange{{Name: u, Raw: unit(c.rng.IntN(4)), Target: to(units.Target(c.rng.IntN(3)))}})
 	case 3:
-		c.s.ChangeUnits(c.ctx, []store.UnitChange{{Name: u, Raw: []byte("[Service]\nthis is no unit file\n")}})
+		change(c.ctx, c.s, []unitChange{{Name: u, Raw: []byte("[Service]\nthis is no unit file\n")}})
 	case 4:
-		c.s.ChangeUnits(c.ctx, []store.UnitChange{{Name: u, Delete: true}})
+		change(c.ctx, c.s, []unitChange{{Name: u, Delete: true}})
 	case 5:
-		c.s.ChangeUnits(c.ctx, []store.UnitChange{{Name: u, Restart: store.RestartAlways}})
+		change(c.ctx, c.s, []unitChange{{Name: u, Restart: restartAlways}})
 	case 6:
 		spec := cluster.HostSpec{Labels: map[string]string{"n": fmt.Sprint(c.rng.IntN(3))}}
 		if _, err := c.s.PutHostSpec(c.ctx, host(h), 0, spec); err != nil {
@@ -280,15 +280,15 @@ func testMirrorUnreadable(e *env) {
 
 func testMirrorSharesContent(e *env) {
 	raw := []byte("[Service]\nExecStart=/bin/true %i\n[X-Flotilla]\nMachineOf=db@%i.service\n")
-	var changes []store.UnitChange
+	var changes []unitChange
 	for i := range 3 {
-		changes = append(changes, store.UnitChange{Name: cluster.Unit(fmt.Sprintf("web@%d.service", i)), Raw: raw})
+		changes = append(changes, unitChange{Name: cluster.Unit(fmt.Sprintf("web@%d.service", i)), Raw: raw})
 	}
 	var errs []error
-	for _, r := range e.s.ChangeUnits(e.ctx, changes) {
+	for _, r := range change(e.ctx, e.s, changes) {
 		errs = append(errs, r.Err)
 	}
-	e.noErr("ChangeUnits", errors.Join(errs...))
+	e.noErr("EditUnits", errors.Join(errs...))
 	m, _ := e.follow(e.s)
 	e.until(m, "complete", func(s *cluster.Snapshot) bool { return s.Complete })
 	m.Read(func(s *cluster.Snapshot) {
@@ -304,12 +304,12 @@ func testMirrorSharesContent(e *env) {
 		}
 	})
 	// A content whose users change and come back within the mirror's life.
-	c := e.s.ChangeUnits(e.ctx, []store.UnitChange{
+	c := change(e.ctx, e.s, []unitChange{
 		{Name: "web@0.service", Raw: unit(1)}, {Name: "web@1.service", Raw: unit(1)}, {Name: "web@2.service", Delete: true},
 	})
-	e.noErr("ChangeUnits", errors.Join(c[0].Err, c[1].Err, c[2].Err))
-	c = e.s.ChangeUnits(e.ctx, []store.UnitChange{{Name: "web@5.service", Raw: raw}, {Name: "web@0.service", Raw: raw}})
-	e.noErr("ChangeUnits", errors.Join(c[0].Err, c[1].Err))
+	e.noErr("EditUnits", errors.Join(c[0].Err, c[1].Err, c[2].Err))
+	c = change(e.ctx, e.s, []unitChange{{Name: "web@5.service", Raw: raw}, {Name: "web@0.service", Raw: raw}})
+	e.noErr("EditUnits", errors.Join(c[0].Err, c[1].Err))
 	e.noErr("WaitRevision", m.WaitRevision(e.ctx, max(c[0].Rev, c[1].Rev)))
 	m.Read(func(s *cluster.Snapshot) {
 		for _, u := range s.Units {

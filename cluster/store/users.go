@@ -16,74 +16,57 @@ const MustNotExist int64 = -1
 // MaxContent is how large the content of one unit may be.
 const MaxContent = 512 << 10
 
-// RestartRule says when a UnitChange raises the restart counter.
-type RestartRule int
+// maxTries bounds how often a change is tried anew because others change the same key
+// at the same time.
+const maxTries = 16
 
-// The rules.
-const (
-	NoRestart       RestartRule = iota
-	RestartOnChange             // when an existing unit gets other content
-	RestartAlways
-)
-
-// UnitChange is what a user wants of one unit head. Zero fields change nothing.
-type UnitChange struct {
-	Name     cluster.Unit
-	IfMatch  int64         // 0 = whatever is there; a mod revision; or MustNotExist
-	Raw      []byte        // new content; nil keeps the content, and then the unit must exist
-	Template cluster.Unit  // the template Raw came from, for an instance; looked at with Raw only
-	Target   *units.Target // nil keeps the target; Launched also raises the run counter
-	Restart  RestartRule
-	Delete   bool // ends the head; nothing else is looked at but IfMatch
-	By       cluster.Note
+// Edit is what an editor makes of one unit head. The zero Edit leaves it as it is.
+type Edit struct {
+	Spec   *cluster.UnitSpec // the new head; nil with Delete false = keep
+	Raw    []byte            // content that Spec.Blob names; nil when it is in the store
+	Delete bool
 }
 
-// UnitResult is what became of one UnitChange.
+// UnitResult is what became of one unit.
 type UnitResult struct {
 	Name    cluster.Unit
-	Rev     int64 // mod revision of the head; of the deletion for a deleted one
-	Spec    cluster.UnitSpec
-	Changed bool // false when everything was so already
+	Rev     int64            // mod revision of the head; of the deletion for a deleted one
+	Spec    cluster.UnitSpec // as it is now; zero for a deleted or absent one
+	Changed bool
 	Err     error
 }
 
-// maxTries bounds how often an unconditional change is tried anew because others change
-// the same key at the same time.
-const maxTries = 16
-
-// ChangeUnits carries out changes of unit heads: submit, replace, start, stop, restart,
-// destroy. Content is written in the same transaction as the head that names it.
-// A batch is not atomic; each unit has its own result: ErrConflict when
-// IfMatch does not hold, ErrNotFound, ErrTooLarge, ErrForeignStore, ErrAmbiguous.
-func (s *Store) ChangeUnits(ctx context.Context, changes []UnitChange) []UnitResult {
-	out := make([]UnitResult, len(changes))
-	todo := make([]int, 0, len(changes))
-	for i, c := range changes {
-		out[i].Name = c.Name
-		if out[i].Err = c.check(); out[i].Err == nil {
-			todo = append(todo, i)
+// EditUnits changes unit heads by a function of what is there: old is nil and rev 0
+// when there is none. A name may come more than once; its edits follow each other. edit
+// is called again for a head that others changed meanwhile; its error becomes the
+// unit's. A batch is not atomic: each unit has its own result, ErrConflict when
+// others keep changing it, ErrNotFound for a content that is nowhere,
+// ErrTooLarge, ErrForeignStore, ErrAmbiguous.
+//
+// A head that names another content is written in one transaction with that content,
+// also when the store has it already: so CollectBlobs sees that it is named again.
+func (s *Store) EditUnits(ctx context.Context, names []cluster.Unit, edit func(i int, old *cluster.UnitSpec, rev int64) (Edit, error)) []UnitResult {
+	out := make([]UnitResult, len(names))
+	todo := make([]int, 0, len(names))
+	for i, n := range names {
+		out[i].Name = n
+		if err := checkPart(string(n)); err != nil {
+			out[i].Err = fmt.Errorf("unit name %q: %w", n, err)
+			continue
 		}
+		todo = append(todo, i)
 	}
 	for range maxTries {
 		if len(todo) == 0 {
 			return out
 		}
-		todo = s.changeOnce(ctx, changes, todo, out)
+		todo = s.editOnce(ctx, names, todo, edit, out)
 	}
 	for _, i := range todo {
-		out[i].Err = fmt.Errorf("unit %s: %w: others keep changing it", changes[i].Name, ErrConflict)
+		out[i].Changed = false
+		out[i].Err = fmt.Errorf("unit %s: %w: others keep changing it", names[i], ErrConflict)
 	}
 	return out
-}
-
-func (c *UnitChange) check() error {
-	if err := checkPart(string(c.Name)); err != nil {
-		return fmt.Errorf("unit name %q: %w", c.Name, err)
-	}
-	if len(c.Raw) > MaxContent {
-		return fmt.Errorf("unit %s: %d bytes of content: %w: at most %d", c.Name, len(c.Raw), ErrTooLarge, MaxContent)
-	}
-	return nil
 }
 
 // checkPart refuses what cannot be one part of a key.
@@ -94,110 +77,157 @@ func checkPart(s string) error {
 	return nil
 }
 
-// changeOnce reads the heads, decides and writes. It returns those to try again.
-func (s *Store) changeOnce(ctx context.Context, changes []UnitChange, todo []int, out []UnitResult) []int {
-	names := make([]string, len(todo))
+// headEdit is one unit on its way through editOnce.
+type headEdit struct {
+	at   int // in the caller's list
+	head KeyValue
+	old  *cluster.UnitSpec
+	Edit
+}
+
+// editOnce reads, edits and writes, and returns the units to try again: those that
+// others changed meanwhile, and later edits of a name that this round changed.
+func (s *Store) editOnce(ctx context.Context, names []cluster.Unit, todo []int, edit func(int, *cluster.UnitSpec, int64) (Edit, error), out []UnitResult) []int {
+	keys := make([]string, len(todo))
 	for j, i := range todo {
-		names[j] = s.keys.unit(changes[i].Name)
+		keys[j] = s.keys.unit(names[i])
 	}
-	heads, err := s.ours(ctx, names)
+	heads, err := s.ours(ctx, keys)
 	if err != nil {
 		for _, i := range todo {
 			out[i].Err = err
 		}
 		return nil
 	}
-	var items []item
-	var at []int
+	var again []int
+	var edits []headEdit
+	met := map[cluster.Unit]bool{}
 	for j, i := range todo {
-		it, res, err := s.changeItem(changes[i], heads[j])
-		if err != nil {
-			out[i].Err = fmt.Errorf("unit %s: %w", changes[i].Name, err)
+		if met[names[i]] {
+			again = append(again, i)
 			continue
 		}
-		out[i] = res
-		if res.Changed {
-			items, at = append(items, it), append(at, i)
+		met[names[i]] = true
+		e, err := editHead(i, heads[j], edit)
+		out[i] = UnitResult{Name: names[i], Rev: heads[j].ModRev, Err: err}
+		switch {
+		case err != nil:
+		case e.Spec == nil && !e.Delete:
+			if e.old != nil {
+				out[i].Spec = *e.old
+			}
+		default:
+			edits = append(edits, e)
 		}
+	}
+	return append(s.commitEdits(ctx, edits, out), again...)
+}
+
+// editHead asks the editor.
+func editHead(i int, head KeyValue, edit func(int, *cluster.UnitSpec, int64) (Edit, error)) (headEdit, error) {
+	e := headEdit{at: i, head: head}
+	if head.ModRev != 0 {
+		spec, err := decode[cluster.UnitSpec](head)
+		if err != nil {
+			return e, err
+		}
+		e.old = &spec
+	}
+	var given *cluster.UnitSpec
+	if e.old != nil {
+		spec := *e.old
+		given = &spec
+	}
+	var err error
+	e.Edit, err = edit(i, given, head.ModRev)
+	return e, err
+}
+
+// commitEdits writes, and returns the units whose heads were changed by others.
+func (s *Store) commitEdits(ctx context.Context, edits []headEdit, out []UnitResult) []int {
+	stored, err := s.storedContents(ctx, edits)
+	var items []item
+	var at []int
+	for _, e := range edits {
+		var it item
+		failed := err
+		if failed == nil {
+			it, failed = s.editItem(e, stored)
+		}
+		if failed != nil {
+			out[e.at].Err = fmt.Errorf("unit %s: %w", out[e.at].Name, failed)
+			continue
+		}
+		if e.Spec != nil {
+			out[e.at].Spec = *e.Spec
+		}
+		items, at = append(items, it), append(at, e.at)
 	}
 	revs, errs := s.commitItems(ctx, nil, nil, items)
 	var again []int
 	for j, i := range at {
 		switch {
 		case errs[j] == nil:
-			out[i].Rev = revs[j]
-		case errors.Is(errs[j], ErrStale) && changes[i].IfMatch == 0:
-			again = append(again, i)
+			out[i].Rev, out[i].Changed = revs[j], true
 		case errors.Is(errs[j], ErrStale):
-			out[i].Err = fmt.Errorf("unit %s: %w", changes[i].Name, ErrConflict)
+			again = append(again, i)
 		default:
-			out[i].Err = fmt.Errorf("unit %s: %w", changes[i].Name, errs[j])
+			out[i].Err = fmt.Errorf("unit %s: %w", out[i].Name, errs[j])
 		}
 	}
 	return again
 }
 
-// changeItem decides one change on the head as it was read.
-func (s *Store) changeItem(c UnitChange, kv KeyValue) (item, UnitResult, error) {
-	res := UnitResult{Name: c.Name, Rev: kv.ModRev}
-	exists := kv.ModRev != 0
-	if err := matches(c.IfMatch, kv.ModRev); err != nil {
-		return item{}, res, err
+// newContent is the content that the edit makes a head name, if it is another.
+func (e *headEdit) newContent() (units.Hash, bool) {
+	if e.Delete || e.old != nil && e.old.Blob == e.Spec.Blob {
+		return "", false
 	}
-	if !exists && (c.Delete || c.Raw == nil) {
-		return item{}, res, ErrNotFound
-	}
-	it := item{If: []Compare{{Key: kv.Key, Target: ModRev, Rev: kv.ModRev}}}
-	if c.Delete {
-		res.Changed = true
-		it.Then = []Op{{Key: kv.Key, Delete: true}}
-		return it, res, nil
-	}
-	var old cluster.UnitSpec
-	if exists {
-		var err error
-		if old, err = decode[cluster.UnitSpec](kv); err != nil {
-			return item{}, res, err
-		}
-	}
-	res.Spec = c.apply(old, exists)
-	if same := res.Spec; exists {
-		same.By = old.By
-		if same == old {
-			res.Spec = old
-			return item{}, res, nil
-		}
-	}
-	res.Changed = true
-	value, err := encode(res.Spec)
-	if err != nil {
-		return item{}, res, err
-	}
-	if res.Spec.Blob != old.Blob {
-		it.Then = append(it.Then, Op{Key: s.keys.blob(res.Spec.Blob), Value: c.Raw})
-	}
-	it.Then = append(it.Then, Op{Key: kv.Key, Value: value})
-	return it, res, nil
+	return e.Spec.Blob, true
 }
 
-// apply is the head after the change.
-func (c *UnitChange) apply(old cluster.UnitSpec, exists bool) cluster.UnitSpec {
-	next := old
-	next.By = c.By
-	if c.Raw != nil {
-		next.Blob, next.Template = units.HashOf(c.Raw), c.Template
-	}
-	if c.Target != nil {
-		next.Target = *c.Target
-		if next.Target == units.Launched {
-			next.Run++
+// storedContents reads contents that heads will name and that the editor did not hand over.
+func (s *Store) storedContents(ctx context.Context, edits []headEdit) (map[units.Hash][]byte, error) {
+	want := map[units.Hash]bool{}
+	var hashes []units.Hash
+	for _, e := range edits {
+		if h, ok := e.newContent(); ok && e.Raw == nil && checkPart(string(h)) == nil && !want[h] {
+			want[h] = true
+			hashes = append(hashes, h)
 		}
 	}
-	replaced := exists && next.Blob != old.Blob
-	if c.Restart == RestartAlways || c.Restart == RestartOnChange && replaced {
-		next.Restart++
+	got, _, err := s.blobs(ctx, hashes)
+	return got, err
+}
+
+// editItem turns an edit into a write.
+func (s *Store) editItem(e headEdit, stored map[units.Hash][]byte) (item, error) {
+	it := item{If: []Compare{{Key: e.head.Key, Target: ModRev, Rev: e.head.ModRev}}}
+	if e.Delete {
+		it.Then = []Op{{Key: e.head.Key, Delete: true}}
+		return it, nil
 	}
-	return next
+	if h, ok := e.newContent(); ok {
+		raw := e.Raw
+		if raw == nil {
+			if raw, ok = stored[h]; !ok {
+				return item{}, fmt.Errorf("content %s: %w", h.Short(), ErrNotFound)
+			}
+		}
+		if len(raw) > MaxContent {
+			return item{}, fmt.Errorf("%d bytes of content: %w: at most %d", len(raw), ErrTooLarge, MaxContent)
+		}
+		if units.HashOf(raw) != h {
+			return item{}, fmt.Errorf("content %s: its bytes have another hash", h.Short())
+		}
+		it.Then = []Op{{Key: s.keys.blob(h), Value: raw}}
+	}
+	value, err := encode(*e.Spec)
+	if err != nil {
+		return item{}, err
+	}
+	it.Then = append(it.Then, Op{Key: e.head.Key, Value: value})
+	return it, nil
 }
 
 // matches judges an IfMatch.

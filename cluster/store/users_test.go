@@ -27,8 +27,8 @@ func testInitOnce(e *env) {
 // writes are all the ways to write, but orders, which have a test of their own.
 func writes(e *env) map[string]func(*store.Store) error {
 	return map[string]func(*store.Store) error{
-		"ChangeUnits": func(s *store.Store) error {
-			return s.ChangeUnits(e.ctx, []store.UnitChange{{Name: "x.service", Raw: unit(1)}})[0].Err
+		"EditUnits": func(s *store.Store) error {
+			return change(e.ctx, s, []unitChange{{Name: "x.service", Raw: unit(1)}})[0].Err
 		},
 		"PutHostSpec": func(s *store.Store) error {
 			_, err := s.PutHostSpec(e.ctx, host(1), 0, cluster.HostSpec{Cordon: &cluster.Note{}})
@@ -67,7 +67,7 @@ func testForeignStore(e *env) {
 	}
 
 	// A store that is replaced while a process is attached to it.
-	e.noErr("ChangeUnits", writes(e)["ChangeUnits"](e.s))
+	e.noErr("EditUnits", writes(e)["EditUnits"](e.s))
 	id, _ := e.s.Pinned()
 	replaced := id
 	replaced.Generation++
@@ -112,34 +112,34 @@ func testSchemaRises(e *env) {
 	e.wantErr("write to an unreadable schema", write(e.s), store.ErrSchema)
 }
 
-func testChangeUnits(e *env) {
-	one := func(c store.UnitChange) store.UnitResult {
+func testEditUnits(e *env) {
+	one := func(c unitChange) store.UnitResult {
 		c.Name = "a.service"
-		return e.s.ChangeUnits(e.ctx, []store.UnitChange{c})[0]
+		return change(e.ctx, e.s, []unitChange{c})[0]
 	}
-	e.wantErr("start of an unknown unit", one(store.UnitChange{Target: to(units.Launched)}).Err, store.ErrNotFound)
-	e.wantErr("destroy of an unknown unit", one(store.UnitChange{Delete: true}).Err, store.ErrNotFound)
-	e.wantErr("replace of an unknown unit", one(store.UnitChange{Raw: unit(1), IfMatch: 5}).Err, store.ErrConflict)
+	e.wantErr("start of an unknown unit", one(unitChange{Target: to(units.Launched)}).Err, store.ErrNotFound)
+	e.wantErr("destroy of an unknown unit", one(unitChange{Delete: true}).Err, store.ErrNotFound)
+	e.wantErr("replace of an unknown unit", one(unitChange{Raw: unit(1), IfMatch: 5}).Err, store.ErrConflict)
 
-	made := one(store.UnitChange{Raw: unit(1), IfMatch: store.MustNotExist, Restart: store.RestartOnChange, By: cluster.Note{Who: "ann"}})
+	made := one(unitChange{Raw: unit(1), IfMatch: store.MustNotExist, Restart: restartOnChange, By: cluster.Note{Who: "ann"}})
 	e.noErr("submit", made.Err)
 	e.same("submitted", made.Spec, cluster.UnitSpec{Blob: units.HashOf(unit(1)), By: cluster.Note{Who: "ann"}})
-	e.wantErr("second submit", one(store.UnitChange{Raw: unit(2), IfMatch: store.MustNotExist}).Err, store.ErrConflict)
+	e.wantErr("second submit", one(unitChange{Raw: unit(2), IfMatch: store.MustNotExist}).Err, store.ErrConflict)
 
-	again := one(store.UnitChange{Raw: unit(1), By: cluster.Note{Who: "bob"}})
+	again := one(unitChange{Raw: unit(1), By: cluster.Note{Who: "bob"}})
 	if again.Err != nil || again.Changed || again.Rev != made.Rev || again.Spec.By.Who != "ann" {
 		e.Errorf("same submit again = got %+v, want revision %d unchanged", again, made.Rev)
 	}
-	started := one(store.UnitChange{Target: to(units.Launched), IfMatch: made.Rev})
+	started := one(unitChange{Target: to(units.Launched), IfMatch: made.Rev})
 	if started.Err != nil || started.Spec.Run != 1 || started.Spec.Target != units.Launched || started.Spec.Restart != 0 {
 		e.Errorf("start = got %+v, want launched, run 1, restart 0", started)
 	}
-	e.wantErr("start at an old revision", one(store.UnitChange{Target: to(units.Launched), IfMatch: made.Rev}).Err, store.ErrConflict)
-	replaced := one(store.UnitChange{Raw: unit(2), Restart: store.RestartOnChange})
+	e.wantErr("start at an old revision", one(unitChange{Target: to(units.Launched), IfMatch: made.Rev}).Err, store.ErrConflict)
+	replaced := one(unitChange{Raw: unit(2), Restart: restartOnChange})
 	if replaced.Err != nil || replaced.Spec.Restart != 1 || replaced.Spec.Run != 1 || replaced.Spec.Blob != units.HashOf(unit(2)) {
 		e.Errorf("replace = got %+v, want the new content and restart 1", replaced)
 	}
-	restarted := one(store.UnitChange{Restart: store.RestartAlways})
+	restarted := one(unitChange{Restart: restartAlways})
 	if restarted.Err != nil || restarted.Spec.Restart != 2 {
 		e.Errorf("restart = got %+v, want restart 2", restarted)
 	}
@@ -147,34 +147,38 @@ func testChangeUnits(e *env) {
 	e.noErr("Unit", err)
 	e.same("Unit", spec, restarted.Spec)
 	e.same("Unit revision", rev, restarted.Rev)
-	e.noErr("destroy", one(store.UnitChange{Delete: true}).Err)
+	e.noErr("destroy", one(unitChange{Delete: true}).Err)
 	_, _, err = e.s.Unit(e.ctx, "a.service")
 	e.wantErr("Unit after destroy", err, store.ErrNotFound)
 
 	e.put("unit/a.service", "{")
-	e.wantErr("start of an unreadable head", one(store.UnitChange{Target: to(units.Launched)}).Err, store.ErrCorrupt)
-	bad := e.s.ChangeUnits(e.ctx, []store.UnitChange{
+	e.wantErr("start of an unreadable head", one(unitChange{Target: to(units.Launched)}).Err, store.ErrCorrupt)
+	notHere := func(int, *cluster.UnitSpec, int64) (store.Edit, error) {
+		return store.Edit{Spec: &cluster.UnitSpec{Blob: units.HashOf(unit(77))}}, nil
+	}
+	e.wantErr("content that is nowhere", e.s.EditUnits(e.ctx, []cluster.Unit{"n.service"}, notHere)[0].Err, store.ErrNotFound)
+	bad := change(e.ctx, e.s, []unitChange{
 		{Name: "a/b.service", Raw: unit(1)},
 		{Name: "big.service", Raw: make([]byte, store.MaxContent+1)},
 		{Name: "good.service", Raw: make([]byte, store.MaxContent)},
 	})
 	e.wantErr("content too large", bad[1].Err, store.ErrTooLarge)
 	if bad[0].Err == nil || bad[2].Err != nil {
-		e.Errorf("ChangeUnits = got %v and %v, want only the first refused", bad[0].Err, bad[2].Err)
+		e.Errorf("EditUnits = got %v and %v, want only the first refused", bad[0].Err, bad[2].Err)
 	}
 }
 
-func testChangeUnitsBatch(e *env) {
+func testEditUnitsBatch(e *env) {
 	// Units that share a content, a name that comes twice, one that does not match.
-	var changes []store.UnitChange
+	var changes []unitChange
 	for i := range 300 {
-		changes = append(changes, store.UnitChange{Name: name(i), Raw: unit(0), Target: to(units.Loaded)})
+		changes = append(changes, unitChange{Name: name(i), Raw: unit(0), Target: to(units.Loaded)})
 	}
 	changes = append(changes,
-		store.UnitChange{Name: name(5), Raw: unit(5), Restart: store.RestartOnChange},
-		store.UnitChange{Name: name(6), Raw: unit(5), IfMatch: 1})
+		unitChange{Name: name(5), Raw: unit(5), Restart: restartOnChange},
+		unitChange{Name: name(6), Raw: unit(5), IfMatch: 1})
 	e.b.count()
-	results := e.s.ChangeUnits(e.ctx, changes)
+	results := change(e.ctx, e.s, changes)
 	for i, r := range results[:301] {
 		e.noErr(string(changes[i].Name), r.Err)
 	}
@@ -193,7 +197,7 @@ func testChangeUnitsBatch(e *env) {
 	errs := make([]error, 4)
 	for i := range errs {
 		wg.Go(func() {
-			errs[i] = e.s.ChangeUnits(e.ctx, []store.UnitChange{{Name: name(1), Restart: store.RestartAlways}})[0].Err
+			errs[i] = change(e.ctx, e.s, []unitChange{{Name: name(1), Restart: restartAlways}})[0].Err
 		})
 	}
 	wg.Wait()
@@ -342,7 +346,7 @@ func testCollectBlobs(e *env) {
 	_, errs := e.s.Apply(e.ctx, l.Term, []cluster.Orders{{Put: []cluster.Placed{p}}})
 	e.noErr("Apply", errs[0])
 	for i := range 3 {
-		e.noErr("destroy", e.s.ChangeUnits(e.ctx, []store.UnitChange{{Name: name(i), Delete: true}})[0].Err)
+		e.noErr("destroy", change(e.ctx, e.s, []unitChange{{Name: name(i), Delete: true}})[0].Err)
 	}
 	if n, err := e.s.CollectBlobs(e.ctx, l.Term, time.Hour); n != 0 || err != nil {
 		e.Errorf("CollectBlobs(1h) = got %d, %v, want 0", n, err)
@@ -354,15 +358,26 @@ func testCollectBlobs(e *env) {
 		}
 	}
 	// A content that is named again between the look and the deletion stays.
-	e.noErr("destroy", e.s.ChangeUnits(e.ctx, []store.UnitChange{{Name: name(3), Delete: true}})[0].Err)
+	e.noErr("destroy", change(e.ctx, e.s, []unitChange{{Name: name(3), Delete: true}})[0].Err)
 	e.b.hook(func() {
-		r := e.open().ChangeUnits(e.ctx, []store.UnitChange{{Name: "back.service", Raw: unit(3)}})[0]
+		r := change(e.ctx, e.open(), []unitChange{{Name: "back.service", Raw: unit(3)}})[0]
 		e.noErr("submit", r.Err)
 	})
 	collect(0)
 	e.noErr("Blobs", errOf(e.s.Blobs(e.ctx, []units.Hash{units.HashOf(unit(3))})))
+	// So it is with a content that the editor takes from the store.
+	e.noErr("destroy", change(e.ctx, e.s, []unitChange{{Name: "back.service", Delete: true}})[0].Err)
+	e.b.hook(func() {
+		spec := cluster.UnitSpec{Blob: units.HashOf(unit(3))}
+		r := e.open().EditUnits(e.ctx, []cluster.Unit{"web@1.service"}, func(int, *cluster.UnitSpec, int64) (store.Edit, error) {
+			return store.Edit{Spec: &spec}, nil
+		})
+		e.noErr("EditUnits", r[0].Err)
+	})
+	collect(0)
+	e.noErr("Blobs", errOf(e.s.Blobs(e.ctx, []units.Hash{units.HashOf(unit(3))})))
 	// What cannot be read may name anything.
-	e.noErr("destroy", e.s.ChangeUnits(e.ctx, []store.UnitChange{{Name: name(4), Delete: true}})[0].Err)
+	e.noErr("destroy", change(e.ctx, e.s, []unitChange{{Name: name(4), Delete: true}})[0].Err)
 	e.put("unit/odd.service", "{")
 	_, err := e.s.CollectBlobs(e.ctx, l.Term, 0)
 	e.wantErr("CollectBlobs with an unreadable head", err, store.ErrCorrupt)
