@@ -1,0 +1,46 @@
+package leader
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics of one candidate.
+type metrics struct {
+	terms, stale              prometheus.Counter
+	decisions                 *prometheus.CounterVec
+	planSeconds, applySeconds prometheus.Histogram
+	leading, absent, waiting  prometheus.Gauge
+}
+
+// newMetrics registers them with reg; nil registers nowhere.
+func newMetrics(reg prometheus.Registerer) metrics {
+	f := promauto.With(reg)
+	seconds := prometheus.ExponentialBuckets(0.0005, 4, 8) // 0.5 ms to 8 s
+	return metrics{
+		terms: f.NewCounter(prometheus.CounterOpts{
+			Name: "flotilla_leader_terms_total", Help: "Terms this process has led.",
+		}),
+		stale: f.NewCounter(prometheus.CounterOpts{
+			Name: "flotilla_leader_stale_orders_total", Help: "Orders refused because they rested on an old view; they are planned again.",
+		}),
+		decisions: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "flotilla_leader_decisions_total", Help: "Decisions written, by kind.",
+		}, []string{"kind"}),
+		planSeconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "flotilla_leader_plan_seconds", Help: "Time to plan once.", Buckets: seconds,
+		}),
+		applySeconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "flotilla_leader_apply_seconds", Help: "Time to write the orders of one plan.", Buckets: seconds,
+		}),
+		leading: f.NewGauge(prometheus.GaugeOpts{
+			Name: "flotilla_leader_leading", Help: "1 while this process leads.",
+		}),
+		absent: f.NewGauge(prometheus.GaugeOpts{
+			Name: "flotilla_leader_hosts_absent", Help: "Known hosts that are absent, in the newest plan.",
+		}),
+		waiting: f.NewGauge(prometheus.GaugeOpts{
+			Name: "flotilla_leader_units_waiting", Help: "Units that are not as wanted, in the newest plan.",
+		}),
+	}
+}

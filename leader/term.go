@@ -1,0 +1,166 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/leader/plan"
+)
+
+// lead works through one term. It returns when the term is over, or when this version may not write.
+func (l *Loop) lead(lead Leadership, changed <-chan struct{}) {
+	ctx, term := lead.Ctx, lead.Term
+	l.metrics.terms.Inc()
+	l.metrics.leading.Set(1)
+	l.begin(term)
+	l.log.Info("leading", "term", term.Revision)
+	defer func() {
+		l.metrics.leading.Set(0)
+		l.end()
+		l.log.Info("no longer leading", "term", term.Revision, "reason", context.Cause(ctx))
+	}()
+	if l.mirror.WaitRevision(ctx, term.Revision) != nil {
+		return
+	}
+	var p pause
+	for ctx.Err() == nil {
+		err := l.round(ctx, term, changed)
+		switch {
+		case err == nil:
+			p = pause{}
+		case errors.Is(err, errUnfit), errors.Is(err, ErrOver):
+			l.trouble(err)
+			return
+		case ctx.Err() != nil:
+			return
+		default:
+			l.trouble(err)
+			if p.wait(ctx) != nil {
+				return
+			}
+		}
+	}
+}
+
+// errUnfit says that this version may not write any more.
+var errUnfit = errors.New("this version may not lead")
+
+// round plans once. With decisions it writes them and returns when the mirror has
+// reached its own last commit; without, it returns when something may have changed.
+func (l *Loop) round(ctx context.Context, term cluster.Term, changed <-chan struct{}) error {
+	res, took, err := l.plan(term)
+	if err != nil {
+		return err
+	}
+	if res == nil || len(res.Decisions) == 0 {
+		return l.idle(ctx, changed, res, took)
+	}
+	if ctx.Err() != nil { // planning took longer than the term
+		return ctx.Err()
+	}
+	return l.apply(ctx, term, res.Decisions)
+}
+
+// plan is nil while the mirror is not complete.
+func (l *Loop) plan(term cluster.Term) (res *plan.Result, took time.Duration, err error) {
+	l.mirror.Read(func(s *cluster.Snapshot) {
+		if !s.Complete {
+			return
+		}
+		if err = l.checkVersions(s); err != nil {
+			err = fmt.Errorf("%w: %w", errUnfit, err)
+			return
+		}
+		begun := time.Now()
+		r := plan.Plan(s, l.options, l.clock())
+		took = time.Since(begun)
+		res = &r
+	})
+	if res != nil {
+		l.metrics.planSeconds.Observe(took.Seconds())
+		l.publish(term, res)
+	}
+	return res, took, err
+}
+
+// idle waits for a change of the mirror, or until the plan changes by itself. A plan
+// that took long is not repeated at every single change.
+func (l *Loop) idle(ctx context.Context, changed <-chan struct{}, res *plan.Result, took time.Duration) error {
+	var due <-chan time.Time
+	if res != nil && !res.Next.IsZero() {
+		t := time.NewTimer(max(res.Next.Sub(l.clock()), 0))
+		defer t.Stop()
+		due = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-due:
+		return nil
+	case <-changed:
+		return sleep(ctx, min(took*restTimes, restMost))
+	}
+}
+
+// apply writes the decisions, then waits until the mirror shows what became of them. When
+// any was not written for sure, a barrier first finds out how far the store is.
+func (l *Loop) apply(ctx context.Context, term cluster.Term, decisions []plan.Decision) error {
+	orders := make([]cluster.Orders, len(decisions))
+	for i, d := range decisions {
+		orders[i] = d.Orders
+	}
+	begun := time.Now()
+	rev, errs := l.store.Apply(ctx, term, orders)
+	l.metrics.applySeconds.Observe(time.Since(begun).Seconds())
+	stale, failed := l.account(decisions, errs)
+	if errors.Is(failed, ErrOver) {
+		return failed
+	}
+	if stale > 0 || failed != nil {
+		at, err := l.store.Barrier(ctx, term)
+		if err != nil {
+			return errors.Join(failed, fmt.Errorf("catch up: %w", err))
+		}
+		rev = max(rev, at)
+	}
+	if err := l.mirror.WaitRevision(ctx, rev); err != nil {
+		return err
+	}
+	return failed
+}
+
+// account counts and logs what became of the decisions, and returns the first error
+// that is not merely stale, or that the term is over.
+func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, failed error) {
+	made := map[plan.Kind]int{}
+	for i, d := range decisions {
+		err := errs[i]
+		switch {
+		case err == nil:
+			made[d.Kind]++
+			l.metrics.decisions.WithLabelValues(d.Kind.String()).Inc()
+			l.log.Debug("ordered", "what", d.Kind.String(), "unit", d.Unit, "host", d.Host, "from", d.From, "reason", d.Reason)
+		case errors.Is(err, ErrStale):
+			stale++
+		case failed == nil || errors.Is(err, ErrOver) && !errors.Is(failed, ErrOver):
+			failed = fmt.Errorf("order %s of %s: %w", d.Kind, d.Unit, err)
+		}
+	}
+	l.metrics.stale.Add(float64(stale))
+	var facts []any
+	for k := plan.Place; k <= plan.Forget; k++ {
+		if made[k] > 0 {
+			facts = append(facts, k.String(), made[k])
+		}
+	}
+	if stale > 0 {
+		facts = append(facts, "stale", stale)
+	}
+	if len(facts) > 0 {
+		l.log.Info("orders", facts...)
+	}
+	return stale, failed
+}
