@@ -32,7 +32,7 @@ type Member struct {
 // The reasons why the cluster's membership cannot change now; try again.
 var (
 	ErrLearner = errors.New("another host is just becoming an etcd member")
-	ErrQuorum  = errors.New("too few etcd members are well to change the membership")
+	ErrQuorum  = errors.New("etcd changes its membership only when its members have been connected for 5 s")
 )
 
 // EtcdMembers changes the membership of an etcd cluster.

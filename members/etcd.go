@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
+	"google.golang.org/grpc"
 )
 
 // How our etcd is set.
@@ -76,7 +79,14 @@ func RunEtcd(ctx context.Context, c EtcdConfig) error {
 	if err != nil {
 		return err
 	}
-	e, err := embed.StartEtcd(c.embed())
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil { // the socket is there before etcd makes it
+		return fmt.Errorf("start etcd: %w", err)
+	}
+	streams, endStreams := context.WithCancel(context.WithoutCancel(ctx))
+	defer endStreams()
+	cfg := c.embed()
+	cfg.GRPCAdditionalServerOptions = []grpc.ServerOption{until(streams)}
+	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return c.startError(err)
 	}
@@ -89,7 +99,7 @@ func RunEtcd(ctx context.Context, c EtcdConfig) error {
 	err = awaitEnd(ctx, e)
 	cancel()
 	wg.Wait()
-	stopEtcd(e, c.Log)
+	stopEtcd(e, endStreams, c.Log)
 	if err != nil && ctx.Err() == nil && c.removed(ctx, uint64(e.Server.MemberID()), id) {
 		return ErrRemoved
 	}
@@ -122,15 +132,36 @@ func (c EtcdConfig) removed(ctx context.Context, self uint64, id *Identity) bool
 }
 
 // stopEtcd hands leadership on before the listeners close, so that clients find a
-// leader elsewhere at once.
-func stopEtcd(e *embed.Etcd, log *slog.Logger) {
+// leader elsewhere at once. Calls under way may finish; streams (watches, keep-alives), which
+// never end by themselves and would hold Close for seven seconds, are ended.
+func stopEtcd(e *embed.Etcd, endStreams func(), log *slog.Logger) {
 	if err := e.Server.TryTransferLeadershipOnShutdown(); err != nil {
 		log.Debug("leadership was not handed on", "err", err)
 	}
+	endStreams()
 	e.Close()
 	for range e.Err() { // closed by Close when the last server is done
 	}
 }
+
+// until makes every stream of a server end with ctx.
+func until(ctx context.Context) grpc.ServerOption {
+	return grpc.ChainStreamInterceptor(func(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		sctx, cancel := context.WithCancel(s.Context())
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return handle(srv, &endingStream{s, sctx})
+	})
+}
+
+// endingStream is a stream with a context of its own.
+type endingStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context is what handlers of long streams wait on.
+func (s *endingStream) Context() context.Context { return s.ctx }
 
 // becomeReady waits until the member takes part, has a learner promoted, and says so.
 func (c EtcdConfig) becomeReady(ctx context.Context, e *embed.Etcd, id *Identity) {
@@ -175,6 +206,9 @@ func (c EtcdConfig) embed() *embed.Config {
 	cfg.AdvertisePeerUrls = []url.URL{httpsURL(c.Address, c.PeerPort)}
 	cfg.ListenClientUrls = listenURLs(c.Address, c.ClientPort)
 	cfg.ListenPeerUrls = listenURLs(c.Address, c.PeerPort)
+	// Metrics and health on a socket in the data folder, which only root may enter; the
+	// network port then speaks nothing but gRPC, without net/http in between.
+	cfg.ListenClientHttpUrls = []url.URL{{Scheme: "unix", Path: filepath.Join(c.Dir, "http.sock")}}
 
 	tls := transport.TLSInfo{
 		CertFile: c.PKI.Cert, KeyFile: c.PKI.Key, TrustedCAFile: c.PKI.CA, // read again at each handshake

@@ -2,8 +2,10 @@ package members
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // Leave takes a host's member out of the cluster's etcd, on behalf of that host or of
@@ -38,5 +40,20 @@ func Leave(ctx context.Context, etcd Membership, host string) error {
 	if healthy < voters/2+1 {
 		return refuse(http.StatusConflict, "no-quorum", fmt.Sprintf("without it %d of %d etcd members are well, fewer than a majority", healthy, voters), "start the other etcd members first; see 'flotilla status'")
 	}
-	return etcd.RemoveMember(ctx, mine.ID)
+	return remove(ctx, etcd, mine.ID)
+}
+
+// settle is how long etcd wants its members connected before it lets one go.
+const settle = 15 * time.Second
+
+// remove removes a member, giving etcd the time to see that the others are well.
+func remove(ctx context.Context, etcd Membership, id uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	for {
+		err := etcd.RemoveMember(ctx, id)
+		if !errors.Is(err, ErrQuorum) || !pause(ctx, retryIn) {
+			return err
+		}
+	}
 }

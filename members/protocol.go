@@ -111,7 +111,7 @@ func asRefusal(err error) *Refusal {
 	case errors.Is(err, ErrLearner):
 		return later("busy", err.Error(), "it takes some seconds; if it does not end, remove that host: 'flotilla host remove'")
 	case errors.Is(err, ErrQuorum):
-		return later("no-quorum", err.Error(), "see 'flotilla status' and start the etcd members that are away")
+		return later("no-quorum", err.Error(), "if it does not end, start the etcd members that are away: 'flotilla status'")
 	}
 	return later("unavailable", fmt.Sprintf("the cluster cannot answer now: %s", oneLine(err.Error())), "see 'flotilla status' there")
 }

@@ -15,6 +15,20 @@ func zapToSlog(log *slog.Logger) *zap.Logger {
 	return zap.New(&zapBridge{log: log})
 }
 
+// harmless are warnings of etcd's about what is meant to be so.
+func harmless(message string) bool {
+	switch message {
+	case "simple token is not cryptographically signed", // users of etcd's own are not used
+		"scheme is http or unix while key and cert files are present; ignoring key and cert files",
+		"scheme is http or unix while --client-cert-auth is enabled; ignoring client cert auth for this URL",
+		"Failed to detect schema version", "failed to update storage version", // of a data folder that is new
+		"setting up serving from embedded etcd failed.", // of each listener at a stop; otherwise RunEtcd returns it
+		"request stats": // said again of each slow request
+		return true
+	}
+	return false
+}
+
 // zapBridge is a zapcore.Core over a slog.Logger.
 type zapBridge struct{ log *slog.Logger }
 
@@ -46,7 +60,11 @@ func (b *zapBridge) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Ch
 
 // Write logs an entry.
 func (b *zapBridge) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	b.log.Log(context.Background(), level(e.Level), e.Message, attrs(fields)...)
+	l := level(e.Level)
+	if harmless(e.Message) {
+		l = slog.LevelDebug
+	}
+	b.log.Log(context.Background(), l, e.Message, attrs(fields)...)
 	return nil
 }
 

@@ -1,0 +1,341 @@
+package members
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flotilla/cluster"
+)
+
+func TestOnlyAddress(t *testing.T) {
+	addrs := func(texts ...string) []netip.Addr {
+		var out []netip.Addr
+		for _, s := range texts {
+			out = append(out, netip.MustParseAddr(s))
+		}
+		return out
+	}
+	const hint = "; say which address the other hosts reach: --address"
+	tests := map[string]struct {
+		list []iface
+		want string // address or error
+	}{
+		"one":             {[]iface{{"eth0", addrs("10.0.0.1")}}, "10.0.0.1"},
+		"IPv4 first":      {[]iface{{"eth0", addrs("fe80::1", "2001:db8::1", "10.0.0.1")}}, "10.0.0.1"},
+		"IPv6 only":       {[]iface{{"eth0", addrs("fe80::1", "2001:db8::1")}}, "2001:db8::1"},
+		"bridges aside":   {[]iface{{"docker0", addrs("172.17.0.1")}, {"eth0", addrs("10.0.0.1")}, {"br-1a2b", addrs("172.18.0.1")}}, "10.0.0.1"},
+		"none":            {[]iface{{"eth0", addrs("fe80::1")}}, "this host has no address beyond loopback" + hint},
+		"link-local only": {[]iface{{"eth0", addrs("169.254.1.1")}}, "this host has no address beyond loopback" + hint},
+		"two":             {[]iface{{"eth0", addrs("10.0.0.1")}, {"eth1", addrs("10.1.0.1")}}, "this host has no default route and several addresses: 10.0.0.1 on eth0, 10.1.0.1 on eth1" + hint},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			a, err := onlyAddress(tt.list)
+			got := a.String()
+			if err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("onlyAddress = %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestMachineID(t *testing.T) {
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good"), filepath.Join(dir, "bad")
+	mustWrite(t, good, hostA+"\n", 0o644)
+	mustWrite(t, bad, "uninitialized\n", 0o644)
+	if id, err := MachineID(good); string(id) != hostA || err != nil {
+		t.Errorf("MachineID(good) = %v, %v", id, err)
+	}
+	want := bad + ": this host has no valid machine id; remove the file and run systemd-machine-id-setup"
+	if _, err := MachineID(bad); err == nil || err.Error() != want {
+		t.Errorf("MachineID(bad) = %v, want %s", err, want)
+	}
+	if _, err := MachineID(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("MachineID(none) = %v, want ErrNotExist", err)
+	}
+}
+
+func initOptions(t *testing.T) InitOptions {
+	return InitOptions{Paths: testPaths(t.TempDir()), Host: hostA, Name: "alpha", Address: "10.0.0.1", Now: time.Now()}
+}
+
+func TestInit(t *testing.T) {
+	o := initOptions(t)
+	made, err := Init(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{ServiceEtcd, ServiceAgent}, made.Services); d != "" {
+		t.Errorf("services (-want +got):\n%s", d)
+	}
+	got, err := LoadConfig(o.Paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(made.Config, got); d != "" {
+		t.Errorf("written configuration differs (-made +read):\n%s", d)
+	}
+	if _, err := LoadIdentity(got.PKI, time.Now()); err != nil {
+		t.Errorf("LoadIdentity = %v", err)
+	}
+	if _, err := Init(t.Context(), o); !errors.Is(err, ErrMember) {
+		t.Errorf("second Init = %v, want ErrMember", err)
+	}
+}
+
+func TestInitAfterInterruption(t *testing.T) {
+	o := initOptions(t)
+	if _, err := Init(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	ca := mustRead(t, o.Paths.PKI().CA)
+	for _, gone := range []string{o.Paths.Config(), o.Paths.PKI().Cert} {
+		if err := os.Remove(gone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Init(t.Context(), o); err != nil {
+		t.Errorf("Init after an interrupted one = %v", err)
+	}
+	if mustRead(t, o.Paths.PKI().CA) != ca {
+		t.Error("Init after an interrupted one made another CA")
+	}
+}
+
+func TestInitRefuses(t *testing.T) {
+	tests := map[string]struct {
+		change func(*InitOptions)
+		want   string
+	}{
+		"old data":     {func(o *InitOptions) { os.MkdirAll(filepath.Join(o.Paths.EtcdData(), "member"), 0o700) }, "VAR/etcd/member: holds the etcd of an earlier cluster; move VAR/etcd away, or restore ETC/flotilla.json"},
+		"address":      {func(o *InitOptions) { o.Address = "10.0.0.1:7117" }, `address "10.0.0.1:7117" is no IP address of a host; write it like --address 10.0.0.1, without port`},
+		"any address":  {func(o *InitOptions) { o.Address = "0.0.0.0" }, `address "0.0.0.0" is no IP address of a host; write it like --address 10.0.0.1, without port`},
+		"prefix":       {func(o *InitOptions) { o.Prefix = "x/" }, `prefix: "x/" must begin with a slash and not end with one; write it like /flotilla`},
+		"no endpoints": {func(o *InitOptions) { o.External = &ExternalEtcd{} }, "external_etcd.endpoints: is empty; name at least one etcd, like https://10.0.0.1:7118"},
+		"plain text":   {func(o *InitOptions) { o.External = &ExternalEtcd{Endpoints: []string{"http://10.0.0.9:2379"}} }, `external_etcd.endpoints: "http://10.0.0.9:2379" would be plain text over the network; use https`},
+		"ports":        {func(o *InitOptions) { o.Ports.Peer = 7117 }, "etcd.peer_port: 7117 is api_port too; give each its own port"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			o := initOptions(t)
+			tt.change(&o)
+			_, err := Init(t.Context(), o)
+			if err == nil {
+				t.Fatal("Init = nil, want an error")
+			}
+			if got := strings.NewReplacer(o.Paths.Etc, "ETC", o.Paths.Var, "VAR").Replace(err.Error()); got != tt.want {
+				t.Errorf("Init =\n%s\nwant\n%s", got, tt.want)
+			}
+			if is, err := exists(o.Paths.Etc); is || err != nil {
+				t.Errorf("refused Init wrote %s (%v)", o.Paths.Etc, err)
+			}
+		})
+	}
+}
+
+func TestCleanup(t *testing.T) {
+	o := initOptions(t)
+	if _, err := Init(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, filepath.Join(o.Paths.EtcdData(), "member", "x"), "data", 0o600)
+	aside, err := Cleanup(o.Paths, o.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"flotilla.json", "pki/ca.key", "pki/host.crt", "etcd/member/x"} {
+		if is, err := exists(filepath.Join(aside, f)); !is || err != nil {
+			t.Errorf("%s in %s: %v, %v, want true", f, aside, is, err)
+		}
+	}
+	if _, err := Init(t.Context(), o); err != nil {
+		t.Errorf("Init after Cleanup = %v", err)
+	}
+	if _, err := Cleanup(testPaths(t.TempDir()), o.Now); err != nil {
+		t.Errorf("Cleanup of no member = %v", err)
+	}
+}
+
+// fakeEtcd is a membership in memory.
+type fakeEtcd struct {
+	members []Member
+	log     []string
+	add     error
+}
+
+func (f *fakeEtcd) Members(context.Context) ([]Member, error) { return slices.Clone(f.members), nil }
+
+func (f *fakeEtcd) AddLearner(_ context.Context, peer string) (uint64, error) {
+	f.log = append(f.log, "add "+peer)
+	return 99, f.add
+}
+
+func (f *fakeEtcd) RemoveMember(_ context.Context, id uint64) error {
+	f.log = append(f.log, "remove "+string(rune('0'+id%10)))
+	return nil
+}
+
+// racingTokens knows every token and consumes none: somebody else was faster.
+type racingTokens struct{ hash string }
+
+func (r racingTokens) TokenHash(context.Context, string) (string, error) { return r.hash, nil }
+
+func (r racingTokens) ConsumeToken(context.Context, string, string) (bool, error) { return false, nil }
+
+// TestHandle tries what is granted, in which role, and what is left in etcd by a refusal.
+func TestHandle(t *testing.T) {
+	o := initOptions(t)
+	made, err := Init(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := mustCA(t, made.Config.PKI, o.Now)
+	voter := func(id uint64, name, addr string, healthy bool) Member {
+		return Member{ID: id, Name: name, PeerURL: "https://" + addr + ":7119", ClientURL: "https://" + addr + ":7118", Healthy: healthy}
+	}
+	one, two, three := voter(1, hostA, "10.0.0.1", true), voter(2, strings.Repeat("c", 32), "10.0.0.3", true), voter(3, strings.Repeat("d", 32), "10.0.0.4", true)
+	const add = "add https://10.0.0.2:7119"
+	tests := map[string]struct {
+		members []Member
+		change  func(*JoinRequest, *Joiner)
+		role    string
+		refused string
+		log     []string
+	}{
+		"second":              {[]Member{one}, nil, RoleMember, "", []string{add}},
+		"third":               {[]Member{one, two}, nil, RoleMember, "", []string{add}},
+		"fourth":              {[]Member{one, two, three}, nil, RoleClient, "", nil},
+		"wants no etcd":       {[]Member{one}, func(r *JoinRequest, _ *Joiner) { r.WantEtcd = false }, RoleClient, "", nil},
+		"came back":           {[]Member{one, two, voter(4, hostB, "10.0.0.2", false)}, nil, RoleMember, "", []string{"remove 4", add}},
+		"came back elsewhere": {[]Member{one, two, voter(4, hostB, "10.0.0.9", false)}, nil, RoleMember, "", []string{"remove 4", add}},
+		"never started":       {[]Member{one, {ID: 5, PeerURL: "https://10.0.0.2:7119", Learner: true}}, nil, RoleMember, "", []string{"remove 5", add}},
+		"still runs":          {[]Member{one, two, voter(4, hostB, "10.0.0.2", true)}, nil, "", "the etcd member of host " + hostB + " at https://10.0.0.2:7119 is running; run 'flotilla leave' there first", nil},
+		"token raced":         {[]Member{one}, nil, "", "RACED", []string{add, "remove 9"}},
+		"alive": {[]Member{one}, func(_ *JoinRequest, j *Joiner) {
+			j.Alive = func(context.Context, cluster.HostID) (bool, error) { return true, nil }
+		}, "", "a host with machine id " + hostB + " is alive in the cluster; if it is this one, stop flotilla-agent here first; if this machine is a copy, remove /etc/machine-id and run systemd-machine-id-setup", nil},
+		"version": {[]Member{one}, func(_ *JoinRequest, j *Joiner) {
+			j.CheckVersion = func(v string) error { return errors.New("version " + v + " is too old") }
+		}, "", "version 0.1.0 is too old; install the cluster's version of flotilla here", nil},
+		"bad id":     {[]Member{one}, func(r *JoinRequest, _ *Joiner) { r.Host = "x" }, "", `host "x": not a machine id: want 32 hex digits, as in /etc/machine-id`, nil},
+		"no address": {[]Member{one}, func(r *JoinRequest, _ *Joiner) { r.Addresses = nil }, "", "a host has 1 to 16 addresses, not 0", nil},
+		"bad port":   {[]Member{one}, func(r *JoinRequest, _ *Joiner) { r.Peer = 0 }, "", "an etcd member needs its client and peer port", nil},
+		"bad csr":    {[]Member{one}, func(r *JoinRequest, _ *Joiner) { r.CSR = "x" }, "", "signing request: not a certificate request in PEM", nil},
+		"store away": {[]Member{one}, func(_ *JoinRequest, j *Joiner) {
+			j.StoreID = func(context.Context) (string, error) { return "", errors.New("no leader") }
+		}, "", "read the store's identity: no leader", []string{add, "remove 9"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			key, err := NewKey()
+			if err != nil {
+				t.Fatal(err)
+			}
+			csr, err := NewCSR(key, hostB)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tok := mustToken(t, ca.Fingerprint(), o.Now.Add(time.Hour))
+			etcd := &fakeEtcd{members: tt.members}
+			tokens := &testTokens{hashes: map[string]string{tok.ID: tok.Hash()}}
+			j := &Joiner{
+				Config: made.Config, Tokens: tokens, Etcd: etcd, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+				StoreID: func(context.Context) (string, error) { return "5707e", nil },
+			}
+			if name == "token raced" {
+				j.Tokens = racingTokens{tok.Hash()}
+			}
+			req := JoinRequest{Token: tok.Text(), Host: hostB, Name: "beta", Addresses: []string{"10.0.0.2"}, CSR: string(csr), Version: "0.1.0", WantEtcd: true, Client: 7118, Peer: 7119}
+			if tt.change != nil {
+				tt.change(&req, j)
+			}
+			res, err := j.Handle(t.Context(), req, "10.0.0.2:1")
+			want := strings.ReplaceAll(tt.refused, "RACED", tok.String()+" is not known: it was used, withdrawn or never made here; make a new one with 'flotilla token' on an etcd member")
+			if got := text(err); got != want || res.Role != tt.role {
+				t.Errorf("Handle = %q, %s, want %q, %s", res.Role, got, tt.role, want)
+			}
+			if d := cmp.Diff(tt.log, etcd.log); d != "" {
+				t.Errorf("etcd (-want +got):\n%s", d)
+			}
+			if (res.CAKey != "") != (tt.role == RoleMember) {
+				t.Errorf("CA key goes to a %q: %v", tt.role, res.CAKey != "")
+			}
+			if left := len(tokens.hashes) == 1; left != (err != nil) && name != "token raced" {
+				t.Errorf("token left: %v after %v", left, err)
+			}
+		})
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// TestJoinExternal hands the access to an etcd that is not ours to the next host.
+func TestJoinExternal(t *testing.T) {
+	o := initOptions(t)
+	password := filepath.Join(t.TempDir(), "password")
+	mustWrite(t, password, "secret", 0o600)
+	o.External = &ExternalEtcd{Endpoints: []string{"https://10.0.0.9:2379"}, Username: "fleet", PasswordFile: password}
+	made, err := Init(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := &testTokens{hashes: map[string]string{}}
+	one := &machine{made: made}
+	one.made.Config.Endpoints = []string{"https://127.0.0.1:1"} // never dialled here
+	one.serve(t, tokens)
+	one.joiner.Etcd = nil
+	two := mustJoin(t, joinOptions(t, 2, one.api, tokens.mint(t, mustCA(t, made.Config.PKI, o.Now).Fingerprint())))
+	ext := two.made.Config.External
+	if ext == nil || ext.Username != "fleet" || mustRead(t, ext.PasswordFile) != "secret" || two.made.Config.Etcd.Member {
+		t.Errorf("joined host = %+v, want a client of the external etcd", two.made.Config)
+	}
+	if fi, err := os.Stat(ext.PasswordFile); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode of the password = %v, %v, want 0600", fi, err)
+	}
+}
+
+func TestLeaveRefuses(t *testing.T) {
+	m := func(id uint64, name string, healthy bool) Member {
+		return Member{ID: id, Name: name, Healthy: healthy}
+	}
+	tests := map[string]struct {
+		members []Member
+		want    string
+		log     []string
+	}{
+		"last":      {[]Member{m(1, "a", true)}, "this is the last etcd member: the cluster ends with it; stop flotilla-agent and flotilla-etcd, and keep or delete its data", nil},
+		"no quorum": {[]Member{m(1, "a", true), m(2, "b", true), m(3, "c", false)}, "without it 1 of 2 etcd members are well, fewer than a majority; start the other etcd members first; see 'flotilla status'", nil},
+		"dead one":  {[]Member{m(1, "a", false), m(2, "b", true), m(3, "c", true)}, "", []string{"remove 1"}},
+		"client":    {[]Member{m(2, "b", true)}, "", nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			etcd := &fakeEtcd{members: tt.members}
+			if got := text(Leave(t.Context(), etcd, "a")); got != tt.want {
+				t.Errorf("Leave = %s, want %s", got, tt.want)
+			}
+			if d := cmp.Diff(tt.log, etcd.log); d != "" {
+				t.Errorf("etcd (-want +got):\n%s", d)
+			}
+		})
+	}
+}
