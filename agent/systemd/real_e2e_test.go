@@ -286,14 +286,24 @@ func BenchmarkUnits(b *testing.B) {
 					b.Fatalf("start of %s = %q, %v", r.Name, r.Outcome, r.Err)
 				}
 			}
+			before := cpu(b)
 			for b.Loop() {
 				if _, err := m.Units(b.Context(), names); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(n), "µs/unit")
+			b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N)/float64(n), "own-cpu-µs/unit")
 		})
 	}
+}
+
+// cpu is what this process has used.
+func cpu(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func BenchmarkStart(b *testing.B) {
