@@ -22,6 +22,7 @@ type Snapshot struct {
 	Loaded     int64                       // revision of the load that Watched began with
 	Resumed    int64                       // mod revision of the operator's failover resume, 0 without one
 
+	Several     map[Unit]bool               // units with more than one placement, tombstones included
 	Orphans     map[Unit]map[HostID]*Status // the statuses that say Orphan, by unit
 	OrphanStops map[Where]int64             // mod revisions of orphan/<host>/<unit>: an operator wants this orphan stopped
 }
@@ -33,6 +34,7 @@ func NewSnapshot() *Snapshot {
 		Units:  map[Unit]*UnitHead{},
 		Placed: map[Unit]map[HostID]*Placed{},
 
+		Several:     map[Unit]bool{},
 		Orphans:     map[Unit]map[HostID]*Status{},
 		OrphanStops: map[Where]int64{},
 	}
@@ -107,12 +109,18 @@ func (s *Snapshot) SetPlaced(p *Placed) {
 		s.Placed[p.Unit] = m
 	}
 	m[p.Host] = p
+	if len(m) > 1 {
+		s.Several[p.Unit] = true
+	}
 }
 
 // DeletePlaced forgets a placement.
 func (s *Snapshot) DeletePlaced(w Where) {
 	if m := s.Placed[w.Unit]; m != nil {
 		delete(m, w.Host)
+		if len(m) < 2 {
+			delete(s.Several, w.Unit)
+		}
 		if len(m) == 0 {
 			delete(s.Placed, w.Unit)
 		}

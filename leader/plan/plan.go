@@ -160,25 +160,38 @@ func (p *planner) run() {
 // scan finds the units that may need a decision; all others are as they should be.
 func (p *planner) scan() []cluster.Unit {
 	var work []cluster.Unit
-	heads := 0
-	for name, at := range p.snap.Placed {
-		head := p.snap.Units[name]
-		if head != nil {
-			heads++
-			p.note(head)
-			if p.clean(head, at) {
+	heads := 0 // that have a placement
+	for _, h := range p.hosts {
+		for u, pl := range h.Placed {
+			if len(p.snap.Several) > 0 && p.snap.Several[u] {
 				continue
 			}
+			head := p.snap.Units[u]
+			if head == nil {
+				work = append(work, u)
+				continue
+			}
+			heads++
+			p.note(head)
+			if !p.clean(head, h, pl) {
+				work = append(work, u)
+			}
 		}
-		work = append(work, name)
+	}
+	for u := range p.snap.Several {
+		work = append(work, u)
+		if head := p.snap.Units[u]; head != nil {
+			heads++
+			p.note(head)
+		}
 	}
 	if heads == len(p.snap.Units) {
 		return work
 	}
-	for name, head := range p.snap.Units {
-		if len(p.snap.Placed[name]) == 0 && head.Spec.Target != units.Inactive {
+	for u, head := range p.snap.Units {
+		if head.Spec.Target != units.Inactive && len(p.snap.Placed[u]) == 0 {
 			p.note(head)
-			work = append(work, name)
+			work = append(work, u)
 		}
 	}
 	return work
@@ -189,26 +202,22 @@ func (p *planner) note(head *cluster.UnitHead) {
 	for _, peer := range head.Req.MachineOf {
 		p.followers[peer] = append(p.followers[peer], head.Name)
 	}
-	p.conflicts.declare(head.Req.Conflicts)
+	if len(head.Req.Conflicts) > 0 {
+		p.conflicts.declare(head.Req.Conflicts)
+	}
 }
 
-// clean is the fast path: one placement, on a living host, as the head wants it, and
-// no constraint that the fate of other units could break.
-func (p *planner) clean(head *cluster.UnitHead, at map[cluster.HostID]*cluster.Placed) bool {
+// clean is the fast path for a unit with one placement: it is on a living host, as the
+// head wants it, and no constraint holds it that the fate of other units could break.
+func (p *planner) clean(head *cluster.UnitHead, h *host, pl *cluster.Placed) bool {
 	req := &head.Req
-	if len(at) != 1 || head.Spec.Target == units.Inactive || head.File == nil || head.Bad != "" || req.Global || len(req.MachineOf) > 0 || len(req.Conflicts) > 0 {
+	switch {
+	case head.Spec.Target == units.Inactive, head.File == nil, head.Bad != "",
+		req.Global, len(req.MachineOf) > 0, len(req.Conflicts) > 0,
+		h.Alive == nil, h.removed, pl.State == cluster.Gone, p.differs(pl, head):
 		return false
 	}
-	for id, pl := range at {
-		h := p.byID[id]
-		if h.Alive == nil || h.removed || pl.State == cluster.Gone || p.differs(pl, head) {
-			return false
-		}
-		if (req.MachineID != "" || len(req.Metadata) > 0) && h.ready && p.static(req, h) != fits {
-			return false
-		}
-	}
-	return true
+	return req.MachineID == "" && len(req.Metadata) == 0 || !h.ready || p.static(req, h) == fits
 }
 
 // pass visits the units in order, each after the units of the same pass that it names in MachineOf.

@@ -1,0 +1,78 @@
+package plan_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"flotilla/leader/plan"
+)
+
+func hostName(i int) string { return fmt.Sprintf("h%04d", i) }
+
+func benchWorld(b *testing.B, hosts, units int) *world {
+	w := newWorld(b)
+	for i := range hosts {
+		w.addHost(hostName(i), fmt.Sprintf("zone=%d", i%3))
+	}
+	for i := range units {
+		w.unit(fmt.Sprintf("u%05d.service", i), "launched")
+	}
+	return w
+}
+
+// settled is a cluster in which nothing is left to decide.
+func settled(b *testing.B, hosts, units int) *world {
+	w := benchWorld(b, hosts, units)
+	for len(w.step().Decisions) > 0 {
+		w.obeyAll()
+	}
+	return w
+}
+
+func benchPlan(b *testing.B, w *world, want int) {
+	b.Helper()
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := len(plan.Plan(w.snap, w.opt, w.now).Decisions); got != want {
+			b.Fatalf("Plan() made %d decisions, want %d", got, want)
+		}
+	}
+}
+
+func BenchmarkStart5000On10(b *testing.B)  { benchPlan(b, benchWorld(b, 10, 5000), 5000) }
+func BenchmarkStart5000On100(b *testing.B) { benchPlan(b, benchWorld(b, 100, 5000), 5000) }
+func BenchmarkSteady10000On100(b *testing.B) {
+	benchPlan(b, settled(b, 100, 10_000), 0)
+}
+
+func BenchmarkLost30Of100With10000(b *testing.B) {
+	w := settled(b, 100, 10_000)
+	for i := range 30 {
+		w.kill(hostName(i))
+	}
+	w.now = w.now.Add(3 * time.Second)
+	benchPlan(b, w, 3000)
+}
+
+// A third of the units have labels, peers or conflicts.
+func mixed(b *testing.B) *world {
+	w := benchWorld(b, 100, 6000)
+	for i := range 2000 {
+		w.unit(fmt.Sprintf("app%03d@%d.service", i/10, i%10), "launched", fmt.Sprintf("Conflicts=app%03d@*.service", i/10))
+	}
+	for i := range 1000 {
+		w.unit(fmt.Sprintf("side%04d.service", i), "launched", fmt.Sprintf("MachineOf=u%05d.service", i))
+		w.unit(fmt.Sprintf("zoned%04d.service", i), "launched", fmt.Sprintf("MachineMetadata=zone=%d", i%3))
+	}
+	return w
+}
+
+func BenchmarkStartMixed10000On100(b *testing.B) { benchPlan(b, mixed(b), 10_000) }
+func BenchmarkSteadyMixed10000On100(b *testing.B) {
+	w := mixed(b)
+	for len(w.step().Decisions) > 0 {
+		w.obeyAll()
+	}
+	benchPlan(b, w, 0)
+}
