@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -17,6 +18,9 @@ const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
 )
+
+// errContent says that a view is followed although content that it names is missing.
+var errContent = errors.New("unit files could not be fetched")
 
 // keeper follows the orders for this host, judges the store they come from, fetches
 // the content they name, and puts both on disk before anybody acts on them.
@@ -115,10 +119,13 @@ func (k *keeper) content(h units.Hash) ([]byte, error) {
 		return raw, nil
 	}
 	k.mu.Lock()
+	was := k.ready[h]
 	delete(k.ready, h)
 	k.mu.Unlock()
-	k.poke()
-	return nil, fmt.Errorf("content %s is damaged or gone on this host: fetching it again", h.Short())
+	if was {
+		k.poke()
+	}
+	return nil, fmt.Errorf("content %s is not at hand on this host", h.Short())
 }
 
 // ask wants a fresh, linearizable read; orders().read reaches the returned number
@@ -219,14 +226,20 @@ func (k *keeper) missingNow() int {
 	return n
 }
 
-// check reads the store now and says why it must not be followed ("" = it may).
+// check reads the store now and says why it must not be followed ("" = it may). Content
+// that cannot be had is no reason.
 func (k *keeper) check(ctx context.Context) (frozen string, err error) {
 	k.taking.Lock()
 	defer k.taking.Unlock()
 	k.mu.Lock()
 	asked := k.asked
 	k.mu.Unlock()
-	return k.fresh(ctx, asked)
+	frozen, err = k.fresh(ctx, asked)
+	if errors.Is(err, errContent) {
+		k.poke()
+		err = nil
+	}
+	return frozen, err
 }
 
 // fresh reads the orders, judges them and takes them in. taking is held.
@@ -286,7 +299,10 @@ func (k *keeper) take(ctx context.Context, v cluster.View) error {
 		k.log.Warn("cannot tidy kept content", "err", err)
 	}
 	k.tell()
-	return fetchErr
+	if fetchErr != nil {
+		return fmt.Errorf("%w: %w", errContent, fetchErr)
+	}
+	return nil
 }
 
 // fetch gets the content of a view that is not at hand.

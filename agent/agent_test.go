@@ -1,0 +1,339 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"flotilla/agent/systemd/fake"
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/cluster/store/memory"
+	"flotilla/units"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func kind() memory.Options { return memory.Options{Kind: true} }
+
+func TestLaunchReportsAndGone(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		st := w.statuses()["web.service"]
+		if st.Blob != p.Blob || st.DropIn == "" || st.Invocation == "" || st.Boot != w.host.BootID() || st.Message != "" {
+			t.Errorf("status = %+v, want what runs", st)
+		}
+		gone := p
+		gone.State = cluster.Gone
+		gone = w.order("web.service", gone)
+		w.settled(map[string]cluster.Placement{"web.service": gone})
+		if st := w.statuses()["web.service"]; !st.Acknowledged(gone) {
+			t.Errorf("status = %+v, want the tombstone acknowledged", st)
+		}
+		if n := len(w.invocations()); n != 0 {
+			t.Errorf("%d units run, want none", n)
+		}
+		w.forget("web.service")
+		w.until("the status key to go", func() bool { return len(w.statuses()) == 0 })
+	})
+}
+
+func TestLoadedStopsWhatWasLaunched(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		p.State = cluster.Loaded
+		p = w.order("web.service", p)
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		if n := len(w.invocations()); n != 0 {
+			t.Errorf("%d units run, want none", n)
+		}
+		p.State = cluster.Launched
+		p.Run = 2
+		p = w.order("web.service", p)
+		w.settled(map[string]cluster.Placement{"web.service": p})
+	})
+}
+
+func TestRestartHappensOnce(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		p.Restart = 1
+		p = w.order("web.service", p)
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		w.stop()
+		w.start()
+		w.pass(2 * time.Minute)
+		if n := w.count("start", "web.service"); n != 2 {
+			t.Errorf("web.service was started %d times, want 2", n)
+		}
+	})
+}
+
+func TestChangedContentAloneRestartsNothing(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		before := w.invocations()
+		p.Blob = w.blob("[Service]\nExecStart=/bin/web --new\n")
+		p = w.order("web.service", p)
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		w.same(before)
+		if st := w.statuses()["web.service"]; st.Blob != p.Blob {
+			t.Errorf("blob = %s, want %s", st.Blob, p.Blob)
+		}
+	})
+}
+
+func TestStoreAwayTouchesNothing(t *testing.T) {
+	inWorld(t, memory.Options{Seed: 3}, fake.Options{}, func(w *world) {
+		w.start()
+		orders := map[string]cluster.Placement{}
+		for i := range 5 {
+			n := fmt.Sprintf("u%d.service", i)
+			orders[n] = w.launch(n, "/bin/web")
+		}
+		w.settled(orders)
+		before, starts := w.invocations(), w.count("start", "")
+		w.mem.Down(true)
+		w.pass(10 * time.Minute)
+		if w.agent.State().Away.IsZero() {
+			t.Error("the agent does not know that the store is away")
+		}
+		w.stop() // an upgrade meanwhile
+		w.start()
+		w.pass(5 * time.Minute)
+		w.same(before)
+		w.mem.Down(false)
+		w.pass(3 * time.Minute)
+		w.same(before)
+		if n := w.count("start", ""); n != starts {
+			t.Errorf("%d starts, want %d", n, starts)
+		}
+		if w.alive() == 0 {
+			t.Error("the host is not alive again")
+		}
+	})
+}
+
+func TestWipedStoreFreezes(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprintf("initialised again %v", again), func(t *testing.T) {
+			inWorld(t, kind(), fake.Options{}, func(w *world) {
+				w.start()
+				p := w.launch("web.service", "/bin/web")
+				w.settled(map[string]cluster.Placement{"web.service": p})
+				before := w.invocations()
+				old := w.agent.State().Store.ID
+				w.mem.Wipe()
+				if again {
+					user := store.New(w.judge, "", store.Options{})
+					if _, err := user.Init(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					w.user = user
+				}
+				gone := p
+				gone.State = cluster.Gone
+				w.order("web.service", gone)
+				w.until("the agent to freeze", func() bool { return w.agent.State().Frozen != "" })
+				w.pass(5 * time.Minute)
+				w.stop()
+				w.start()
+				w.pass(5 * time.Minute)
+				w.same(before)
+				if w.alive() != 0 || w.agent.State().Frozen == "" {
+					t.Error("the agent follows a store that it does not know")
+				}
+				if !again {
+					return
+				}
+				w.forget("web.service")
+				w.put("accepted", cluster.Acceptance{Old: old, By: cluster.Note{Who: "op", When: time.Now()}})
+				w.until("the unit to be an orphan", func() bool { return w.statuses()["web.service"].Orphan })
+				w.same(before)
+				p = w.launch("web.service", "/bin/web") // adopted without a restart
+				w.settled(map[string]cluster.Placement{"web.service": p})
+				w.same(before)
+			})
+		})
+	}
+}
+
+func TestVanishedOrderKeepsTheUnit(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		before := w.invocations()
+		w.forget("web.service")
+		w.until("the orphan to be told", func() bool { return w.statuses()["web.service"].Orphan })
+		w.stop()
+		w.start()
+		w.pass(2 * time.Minute)
+		w.same(before)
+	})
+}
+
+func TestSlowStopDelaysNobody(t *testing.T) {
+	slow := func(name string) (fake.Behaviour, bool) {
+		return fake.Behaviour{Stop: 80 * time.Second}, name == "slow.service"
+	}
+	inWorld(t, kind(), fake.Options{Behave: slow}, func(w *world) {
+		w.start()
+		p := w.launch("slow.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"slow.service": p})
+		p.State = cluster.Gone
+		p = w.order("slow.service", p)
+		fast := map[string]cluster.Placement{"fast.service": w.launch("fast.service", "/bin/web")}
+		begun := time.Now()
+		w.settled(fast)
+		if d := time.Since(begun); d > 2*time.Second {
+			t.Errorf("fast.service took %s beside a slow stop", d)
+		}
+		if w.count("stop", "slow.service") != 1 {
+			t.Error("slow.service is not stopping")
+		}
+		w.settled(map[string]cluster.Placement{"slow.service": p})
+	})
+}
+
+func TestHostsOwnNameIsRefused(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.host.AddHostUnit("ssh.service", "/usr/lib/systemd/system/ssh.service", "[Service]\nExecStart=/usr/sbin/sshd\n")
+		if _, err := w.host.Start(t.Context(), "ssh.service"); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		before := w.invocations()
+		p := w.launch("ssh.service", "/bin/mine")
+		w.until("the refusal", func() bool {
+			st := w.statuses()["ssh.service"]
+			return st.Message == "name belongs to the host: /usr/lib/systemd/system/ssh.service" && st.Generation == p.Generation && !st.State.Running()
+		})
+		p.State = cluster.Gone
+		p = w.order("ssh.service", p)
+		w.settled(map[string]cluster.Placement{"ssh.service": p})
+		w.same(before)
+	})
+}
+
+func TestReturningHostStopsWhatMovedFirst(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		old := w.launch("moved.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"moved.service": old})
+		w.stop()
+		old.State = cluster.Gone
+		old = w.order("moved.service", old)
+		fresh := w.launch("fresh.service", "/bin/web")
+		w.start()
+		w.settled(map[string]cluster.Placement{"moved.service": old, "fresh.service": fresh})
+		var order []string
+		for _, e := range w.host.Events() {
+			if e.Op == "stop" && e.Unit == "moved.service" || e.Op == "start" && e.Unit == "fresh.service" {
+				order = append(order, e.Op+" "+e.Unit)
+			}
+		}
+		if diff := cmp.Diff([]string{"stop moved.service", "start fresh.service"}, order); diff != "" {
+			t.Errorf("order of events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestFailedUnitSaysWhyWithItsLastLines(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		w.launch("bad.service", "/bin/false")
+		w.until("the failure to be told", func() bool {
+			st := w.statuses()["bad.service"]
+			return st.State.Failed() && st.Message == "exit status 1" && len(st.Tail) > 0 && st.Generation > 0
+		})
+		starts := w.count("start", "bad.service")
+		w.pass(5 * time.Minute)
+		if n := w.count("start", "bad.service"); n != starts {
+			t.Errorf("the agent started a failed unit again: %d starts, then %d", starts, n)
+		}
+	})
+}
+
+func TestMissingContentHoldsBackOnlyItsUnit(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		hash := strings.Repeat("ab", 32)
+		w.order("lost.service", cluster.Placement{State: cluster.Launched, Blob: units.Hash(hash), Run: 1})
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		w.until("the reason", func() bool {
+			return strings.Contains(w.statuses()["lost.service"].Message, "waiting for the unit file's content")
+		})
+	})
+}
+
+func TestBootWithoutStore(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		orders := map[string]cluster.Placement{"web.service": w.launch("web.service", "/bin/web")}
+		once := w.order("once.service", cluster.Placement{State: cluster.Launched, Run: 1, Blob: w.blob("[Service]\nType=oneshot\nExecStart=/bin/true\n")})
+		fenced := w.order("single.service", cluster.Placement{State: cluster.Launched, Run: 1, Fence: true, Blob: w.blob("[Service]\nExecStart=/bin/web\n")})
+		orders["single.service"] = fenced
+		w.settled(orders)
+		w.until("the one-shot to be done", func() bool { return w.statuses()["once.service"].Generation == once.Generation })
+		w.stop()
+		w.mem.Down(true)
+		w.host.Reboot()
+		w.start()
+		w.pass(49 * time.Second)
+		if n := len(w.invocations()); n != 0 {
+			t.Errorf("%d units run before the grace period ended", n)
+		}
+		w.pass(10 * time.Second)
+		if got := w.invocations(); len(got) != 1 || got["web.service"] == "" {
+			t.Errorf("running = %v, want web.service alone", got)
+		}
+		if st := w.agent.Statuses(); st["once.service"].Message == "" || st["single.service"].Message == "" {
+			t.Errorf("statuses = %+v, want reasons", st)
+		}
+		before := w.invocations()
+		w.mem.Down(false)
+		w.settled(orders)
+		if now := w.invocations(); now["web.service"] != before["web.service"] {
+			t.Error("web.service was restarted when the store came back")
+		}
+	})
+}
+
+func TestDamagedFilesStopNothing(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		before := w.invocations()
+		w.stop()
+		run := filepath.Join(w.dir, "one", "run-"+w.host.BootID())
+		for _, f := range []string{
+			filepath.Join(w.dir, "one", "lib", "view.json"), filepath.Join(w.dir, "one", "lib", "blob", string(p.Blob)),
+			filepath.Join(run, "lease.json"), filepath.Join(run, "applied", "web.service"), filepath.Join(run, "fence.json"),
+		} {
+			if err := os.WriteFile(f, []byte("{broken"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.start()
+		if w.agent.State().Problem == "" {
+			t.Error("damaged files are not told")
+		}
+		w.pass(2 * time.Minute)
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		w.same(before)
+	})
+}

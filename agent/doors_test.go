@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"flotilla/agent/systemd"
+	"flotilla/agent/systemd/fake"
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/units"
+)
+
+// What the daemon does for the real doors is done here for the ones in memory.
+
+type systemdDoor struct{ h *fake.Host }
+
+func (d systemdDoor) Units(ctx context.Context, names []cluster.Unit) (map[cluster.Unit]Observed, error) {
+	asked := make([]string, len(names))
+	for i, n := range names {
+		asked[i] = string(n)
+	}
+	found, err := d.h.Units(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[cluster.Unit]Observed, len(found))
+	for _, u := range found {
+		out[cluster.Unit(u.Name)] = Observed{
+			State:    units.State{Load: u.Load, Active: u.Active, Sub: u.Sub, Result: u.Result},
+			Fragment: u.FragmentPath, Invocation: u.InvocationID, NeedReload: u.NeedDaemonReload,
+			Since: u.StateChange, Restarts: u.NRestarts, ExitStatus: u.ExecMainStatus,
+		}
+	}
+	return out, nil
+}
+
+func (d systemdDoor) Reload(ctx context.Context) error { return d.h.Reload(ctx) }
+
+func (d systemdDoor) ResetFailed(ctx context.Context, name string) error {
+	return d.h.ResetFailed(ctx, name)
+}
+
+func (d systemdDoor) Jobs(ctx context.Context, jobs []Job) []JobResult {
+	asked := make([]systemd.Job, len(jobs))
+	for i, j := range jobs {
+		asked[i] = systemd.Job{Name: string(j.Unit), Verb: systemd.Verb(j.Verb.String())}
+	}
+	out := make([]JobResult, len(jobs))
+	for i, r := range d.h.Jobs(ctx, asked) {
+		out[i] = JobResult{jobs[i], r.Outcome, r.Err}
+	}
+	return out
+}
+
+type filesDoor struct{ *fake.Dir }
+
+func (d filesDoor) List() ([]UnitFile, error) {
+	entries, err := d.Dir.List()
+	out := make([]UnitFile, len(entries))
+	for i, e := range entries {
+		out[i] = UnitFile{cluster.Unit(e.Name), units.Hash(e.Hash), e.DropIn}
+	}
+	return out, err
+}
+
+type journalDoor struct{ h *fake.Host }
+
+func (d journalDoor) LastLines(ctx context.Context, unit, invocation string, n int) ([]string, error) {
+	entries, err := d.h.LastLines(ctx, unit, invocation, n)
+	var out []string
+	for _, e := range entries {
+		out = append(out, string(e.Message))
+	}
+	return out, err
+}
+
+type clockDoor struct{ h *fake.Host }
+
+func (d clockDoor) Boottime() time.Duration  { return d.h.Boottime() }
+func (d clockDoor) Monotonic() time.Duration { return d.h.Boottime() }
+
+type viewsDoor struct{ *store.Store }
+
+func (d viewsDoor) View(ctx context.Context, host cluster.HostID) (cluster.View, error) {
+	v, err := d.Store.View(ctx, host)
+	if errors.Is(err, store.ErrNoStore) {
+		return cluster.View{Host: host}, nil
+	}
+	return v, err
+}
+
+type presenceDoor struct {
+	s    *store.Store
+	host cluster.HostID
+}
+
+func (d presenceDoor) lease(l Lease) store.Lease {
+	return store.Lease{Host: d.host, ID: store.LeaseID(l.ID), AliveRev: l.AliveRev, Nonce: l.Nonce}
+}
+
+func own(l store.Lease) Lease { return Lease{ID: int64(l.ID), AliveRev: l.AliveRev, Nonce: l.Nonce} }
+
+func translated(err error) error {
+	var taken *store.TakenError
+	switch {
+	case errors.As(err, &taken):
+		return &TakenError{own(taken.Lease), taken.Alive}
+	case errors.Is(err, store.ErrLapsed):
+		return errors.Join(ErrLost, err)
+	}
+	return err
+}
+
+func (d presenceDoor) Announce(ctx context.Context, a cluster.Alive, old Lease) (Lease, error) {
+	l, err := d.s.Announce(ctx, d.host, a, d.lease(old))
+	return own(l), translated(err)
+}
+
+func (d presenceDoor) Renew(ctx context.Context, l Lease) (time.Duration, error) {
+	left, err := d.s.Renew(ctx, d.lease(l))
+	return left, translated(err)
+}
+
+func (d presenceDoor) Remaining(ctx context.Context, l Lease) (time.Duration, error) {
+	left, err := d.s.Remaining(ctx, d.lease(l))
+	return left, translated(err)
+}
+
+func (d presenceDoor) Report(ctx context.Context, l Lease, info *cluster.HostInfo, put map[cluster.Unit]cluster.Status, del []cluster.Unit) error {
+	return translated(d.s.Report(ctx, d.lease(l), info, put, del))
+}
+
+func (d presenceDoor) Reported(ctx context.Context) (*cluster.HostInfo, map[cluster.Unit]cluster.Status, error) {
+	return d.s.Reported(ctx, d.host)
+}
