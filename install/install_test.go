@@ -113,10 +113,14 @@ func TestVagrantfile(t *testing.T) {
 	if err != nil {
 		t.Skip("no vagrant here: install the package vagrant")
 	}
+	program := filepath.Join(t.TempDir(), "flotilla")
+	if err := os.WriteFile(program, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, count := range []string{"1", "3", "5"} {
 		cmd := exec.CommandContext(t.Context(), vagrant, "validate", "--ignore-provider")
 		cmd.Dir = ".."
-		cmd.Env = append(os.Environ(), "FLOTILLA_COUNT="+count, "VAGRANT_HOME="+t.TempDir(), "VAGRANT_DOTFILE_PATH="+t.TempDir(), "VAGRANT_CHECKPOINT_DISABLE=1")
+		cmd.Env = append(os.Environ(), "FLOTILLA_COUNT="+count, "FLOTILLA_BINARY="+program, "VAGRANT_HOME="+t.TempDir(), "VAGRANT_DOTFILE_PATH="+t.TempDir(), "VAGRANT_CHECKPOINT_DISABLE=1")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("vagrant validate with %s hosts: %v: %s", count, err, out)
 		}
