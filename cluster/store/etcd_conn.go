@@ -169,7 +169,8 @@ func (e *Etcd) try(ctx context.Context) (*pin, error) {
 }
 
 // config is for one endpoint. The client's logger is silent: what it would say comes
-// back as errors.
+// back as errors. One attempt is all that it may make: it would also repeat a write
+// that was canceled under way, which may have happened.
 func (e *Etcd) config(endpoint string) clientv3.Config {
 	return clientv3.Config{
 		Endpoints:            []string{endpoint},
@@ -181,6 +182,7 @@ func (e *Etcd) config(endpoint string) clientv3.Config {
 		Username:             e.opt.Username,
 		Password:             e.opt.Password,
 		Logger:               zap.NewNop(),
+		MaxUnaryRetries:      1,
 		DialOptions: []grpc.DialOption{
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
 			grpc.WithConnectParams(grpc.ConnectParams{

@@ -33,13 +33,17 @@ const (
 // connection), leave open what became of a proposal. "No leader" is the exception: for a
 // unary request it is the answer of the first check.
 func judge(err error) verdict {
+	known := rpctypes.Error(err)
 	for _, e := range []error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCNotCapable, rpctypes.ErrGRPCNotSupportedForLearner} {
-		if errors.Is(rpctypes.Error(err), rpctypes.Error(e)) {
+		if errors.Is(known, rpctypes.Error(e)) {
 			return elsewhere
 		}
 	}
-	if errors.Is(rpctypes.Error(err), rpctypes.ErrTooManyRequests) {
-		return busy
+	// An outdated token was renewed by the client when it saw this error.
+	for _, e := range []error{rpctypes.ErrTooManyRequests, rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision, rpctypes.ErrUserEmpty} {
+		if errors.Is(known, e) {
+			return busy
+		}
 	}
 	switch code := status.Code(err); code {
 	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied, codes.FailedPrecondition,

@@ -57,6 +57,7 @@ func Cases() []Case {
 		{"WatchPast", testWatchPast},
 		{"WatchFuture", testWatchFuture},
 		{"WatchCompacted", testWatchCompacted},
+		{"WatchLarge", testWatchLarge},
 		{"WatchEnds", testWatchEnds},
 		{"LeaseRevoke", testLeaseRevoke},
 		{"LeaseExpires", testLeaseExpires},

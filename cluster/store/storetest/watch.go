@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"flotilla/cluster/store"
 )
@@ -95,6 +96,29 @@ func testWatchCompacted(e *env) {
 	e.same("Watch(after the compaction)", e.showEvents(got, base), []string{"3+a=3"})
 	e.commit(e.put("a", "4"))
 	e.same("Watch(across the compaction)", e.showEvents(e.collect(alive, count(1)), base), []string{"4+a=4"})
+}
+
+// Revisions that are larger than one message arrive whole all the same.
+func testWatchLarge(e *env) {
+	const revisions, keys = 6, 100
+	value := strings.Repeat("x", store.MaxBytes*9/10/keys)
+	base := e.commit(e.put("start", ""))
+	for range revisions {
+		var ops []store.Op
+		for k := range keys {
+			ops = append(ops, e.put(fmt.Sprintf("%03d", k), value))
+		}
+		e.commit(ops...)
+	}
+	got := e.collect(e.b.Watch(e.ctx, e.dir, base+1), count(revisions*keys))
+	if len(got) != revisions*keys {
+		e.Fatalf("Watch(large) = got %d events, want %d", len(got), revisions*keys)
+	}
+	for i, ev := range got {
+		if want := fmt.Sprintf("%s%03d", e.dir, i%keys); ev.Key != want || ev.ModRev != base+1+int64(i/keys) || string(ev.Value) != value {
+			e.Fatalf("event %d = got %s at %d with %d bytes, want %s", i, ev.Key, ev.ModRev-base, len(ev.Value), want)
+		}
+	}
 }
 
 func testWatchEnds(e *env) {
