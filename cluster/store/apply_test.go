@@ -85,14 +85,18 @@ func testApplyOrder(e *env) {
 	first.If = []cluster.Condition{{Kind: cluster.PlacedAt, Host: host(1), Unit: "a.service"}}
 	second := put(2)
 	second.If = first.If
+	// It writes another key, so that nothing but the order of the two makes it stale.
+	third := cluster.Orders{Put: []cluster.Placed{place(host(1), "b.service", 1)}, If: first.If}
 	crooked := put(3)
 	crooked.Put = append(crooked.Put, place(host(1), "a.service", 4))
-	_, errs := e.s.Apply(e.ctx, lead.Term, []cluster.Orders{first, second, crooked, {}, put(5)})
-	if errs[0] != nil || errs[4] != nil {
-		e.Errorf("Apply = got %v and %v, want first and last written", errs[0], errs[4])
+	_, errs := e.s.Apply(e.ctx, lead.Term, []cluster.Orders{first, third, second, crooked, {}, put(5)})
+	if errs[0] != nil || errs[5] != nil {
+		e.Errorf("Apply = got %v and %v, want first and last written", errs[0], errs[5])
 	}
-	e.wantErr("orders that rest on what the one before changed", errs[1], store.ErrStale)
-	for _, i := range []int{2, 3} {
+	for _, i := range []int{1, 2} {
+		e.wantErr("orders that rest on what the one before changed", errs[i], store.ErrStale)
+	}
+	for _, i := range []int{3, 4} {
 		if errs[i] == nil || errors.Is(errs[i], store.ErrStale) {
 			e.Errorf("orders %d = got %v, want a refusal", i, errs[i])
 		}

@@ -134,6 +134,8 @@ func (e *env) open() *store.Store {
 // faulty counts transactions that write, and loses the reply of chosen ones.
 type faulty struct {
 	store.Backend
+	deaf bool // set before use
+
 	mu     sync.Mutex
 	writes int
 	lose   map[int]bool // by the number of the write from now on, 1 = the next
@@ -168,6 +170,29 @@ func (f *faulty) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) 
 		return store.TxnResult{}, fmt.Errorf("reply lost: %w", store.ErrAmbiguous)
 	}
 	return res, err
+}
+
+// Watch hides from a deaf client that its watch broke, as an etcd client does that
+// resumes by itself.
+func (f *faulty) Watch(ctx context.Context, prefix string, from int64) <-chan store.WatchEvents {
+	if !f.deaf {
+		return f.Backend.Watch(ctx, prefix, from)
+	}
+	out := make(chan store.WatchEvents)
+	go func() {
+		defer close(out)
+		for batch := range f.Backend.Watch(ctx, prefix, from) {
+			if batch.Err != nil {
+				break
+			}
+			select {
+			case out <- batch:
+			case <-ctx.Done():
+			}
+		}
+		<-ctx.Done()
+	}()
+	return out
 }
 
 // count restarts the count of writes, and says which replies will be lost.

@@ -190,3 +190,26 @@ func TestWipedStore(t *testing.T) {
 		e.wantErr("Apply", errs[0], store.ErrForeignStore)
 	})
 }
+
+// The same without a word from the watch: mirror and view find out by themselves.
+func TestWipedStoreInSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.New(memory.Options{Kind: true})
+		defer b.Close()
+		e := newEnv(t, b)
+		e.b.deaf = true
+		e.submit(3)
+		m, stop := e.follow(e.s)
+		defer stop()
+		e.until(m, "complete", func(s *cluster.Snapshot) bool { return s.Complete })
+		views, end, _ := e.followView(e.s, host(1))
+		e.next(views)
+		b.Wipe()
+		id, err := e.open().Init(e.ctx)
+		e.noErr("Init", err)
+		e.until(m, "the other store", func(s *cluster.Snapshot) bool { return s.Store == id && len(s.Units) == 0 })
+		if err := <-end; err == nil {
+			t.Errorf("FollowView went on over a wipe")
+		}
+	})
+}

@@ -259,6 +259,11 @@ func testTokens(e *env) {
 	if won != 1 {
 		e.Errorf("ConsumeToken by five = got %d winners, want 1", won)
 	}
+	e.noErr("CreateToken", e.s.CreateToken(e.ctx, store.Token{ID: "race"}, time.Hour))
+	fine := func(store.Token) error { return nil }
+	e.b.hook(func() { e.noErr("ConsumeToken", errOf(e.open().ConsumeToken(e.ctx, "race", fine))) })
+	_, err = e.s.ConsumeToken(e.ctx, "race", fine)
+	e.wantErr("ConsumeToken when another was faster", err, store.ErrTokenUsed)
 	_, err = e.s.ConsumeToken(e.ctx, "../leader", func(store.Token) error { return nil })
 	e.wantErr("ConsumeToken of a crooked id", err, store.ErrTokenUsed)
 
