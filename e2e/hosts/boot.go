@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -149,35 +150,54 @@ func (h *Host) Start(ctx context.Context) error {
 		return nil
 	}
 	l, o := h.lab, h.options
-	err := runLogged(ctx, h.ConsoleLog(), "nsenter", fmt.Sprintf("--target=%d", l.holder), "--net", "--mount", "--",
+	console, err := os.OpenFile(h.ConsoleLog(), os.O_CREATE|os.O_RDONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("start host %s: %w", o.Name, err)
+	}
+	defer console.Close()
+	if _, err := console.Seek(0, io.SeekEnd); err != nil {
+		return fmt.Errorf("start host %s: %w", o.Name, err)
+	}
+	err = runLogged(ctx, h.ConsoleLog(), "nsenter", fmt.Sprintf("--target=%d", l.holder), "--net", "--mount", "--",
 		"setsid", "--fork", "bash", filepath.Join(l.options.Dir, "host.sh"),
 		o.Name, l.cgroup, o.Image, h.disk(), l.shared(), h.private(), bridge, o.MachineID)
 	if err != nil {
 		return fmt.Errorf("start host %s: %w", o.Name, err)
 	}
-	return h.waitUp(ctx, "")
+	var said strings.Builder
+	return Wait(ctx, bootDeadline, h.waitingForBoot(), func(ctx context.Context) error {
+		if _, err := io.Copy(&said, console); err != nil {
+			return err
+		}
+		if _, end, ended := strings.Cut(said.String(), "host "+o.Name+" ended with "); ended {
+			return Final(fmt.Errorf("%w: it ended with %s", ErrDown, strings.TrimSpace(end)))
+		}
+		return h.isUp(ctx, "")
+	})
 }
 
-// waitUp waits until the host is up with another boot id than the old one.
-func (h *Host) waitUp(ctx context.Context, oldBoot string) error {
-	what := fmt.Sprintf("boot of host %s (see %s)", h.Name(), h.ConsoleLog())
-	return Wait(ctx, bootDeadline, what, func(ctx context.Context) error {
-		boot, err := h.BootID()
-		if err != nil {
-			return err
-		}
-		if boot == oldBoot {
-			return errors.New("it has not gone down yet")
-		}
-		// The command fails unless the state is "running"; its word is the answer.
-		out, err := h.Exec(ctx, nil, "systemctl", "is-system-running")
-		switch state := strings.TrimSpace(out); state {
-		case "running", "degraded":
-			return nil
-		case "":
-			return err
-		default:
-			return fmt.Errorf("systemd says %s", state)
-		}
-	})
+func (h *Host) waitingForBoot() string {
+	return fmt.Sprintf("boot of host %s (see %s)", h.Name(), h.ConsoleLog())
+}
+
+// isUp returns nil when the host has booted, with another boot id than the
+// old one, and its systemd has finished starting.
+func (h *Host) isUp(ctx context.Context, oldBoot string) error {
+	boot, err := h.BootID()
+	if err != nil {
+		return err
+	}
+	if boot == oldBoot {
+		return errors.New("it has not gone down yet")
+	}
+	// The command fails unless the state is "running"; its word is the answer.
+	out, err := h.Exec(ctx, nil, "systemctl", "is-system-running")
+	switch state := strings.TrimSpace(out); state {
+	case "running", "degraded":
+		return nil
+	case "":
+		return err
+	default:
+		return fmt.Errorf("systemd says %s", state)
+	}
 }

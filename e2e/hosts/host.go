@@ -88,7 +88,8 @@ func (h *Host) Reboot(ctx context.Context) error {
 	}
 	// The command may be killed by the very shutdown it asks for.
 	_, asked := h.Exec(ctx, nil, "systemctl", "reboot")
-	if err := h.waitUp(ctx, old); err != nil {
+	err = Wait(ctx, bootDeadline, h.waitingForBoot(), func(ctx context.Context) error { return h.isUp(ctx, old) })
+	if err != nil {
 		return errors.Join(fmt.Errorf("reboot: %w", err), asked)
 	}
 	return nil

@@ -19,10 +19,12 @@ if ! mountpoint -q "$root"; then
 fi
 
 while true; do
-  # What the last boot left: its control groups, its link, its /run.
+  # What the last boot left: its control groups, its link, its /run, and the
+  # mount that a killed systemd-nspawn 256 or newer could not take back.
   find "$group" -mindepth 1 -depth -type d -exec rmdir {} + 2>/dev/null || true
   ip link del "vb-$name" 2>/dev/null || true
   find "$private" -mindepth 1 -delete 2>/dev/null || true
+  umount --lazy "/run/systemd/nspawn/unix-export/$name" 2>/dev/null || true
   status=0
   (
     echo "$BASHPID" >"$group/cgroup.procs"

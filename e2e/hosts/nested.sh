@@ -110,6 +110,7 @@ boot() {
       '--system-call-filter=@mount @keyring bpf' \
       --bind-ro="$(go env GOROOT):/usr/local/go" --bind-ro="$(go env GOMODCACHE)/cache/download:/srv/modules"
   ) </dev/null >"$cache/logs/nested-console.log" 2>&1 &
+  disown
   local try state
   for try in $(seq 600); do
     state=$(inside systemctl is-system-running 2>/dev/null || true)

@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -14,6 +15,14 @@ const (
 	errNoDevice = syscall.ENODEV
 )
 
+// final marks a reason that no waiting mends.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// Final marks an error so that [Wait] gives up at once when check returns it.
+func Final(err error) error { return final{err} }
+
 // Wait calls check until it returns nil, and gives up after the deadline with
 // the last reason check gave. What names the state that is waited for.
 func Wait(ctx context.Context, deadline time.Duration, what string, check func(context.Context) error) error {
@@ -25,6 +34,9 @@ func Wait(ctx context.Context, deadline time.Duration, what string, check func(c
 		err := check(limited)
 		if err == nil {
 			return nil
+		}
+		if errors.As(err, &final{}) {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		select {
 		case <-limited.Done():
