@@ -126,15 +126,17 @@ func (p *presence) run(ctx context.Context) error {
 func (p *presence) step(ctx context.Context) time.Duration {
 	st := p.current()
 	if st.settled && st.lease.ID != 0 {
-		if p.renew(ctx, st.lease) {
-			return p.timing.Renewal()
+		if wait, lives := p.renew(ctx, st.lease); lives {
+			return wait
 		}
 	}
 	return p.announce(ctx)
 }
 
-// renew sends one renewal. It is false when the life is over.
-func (p *presence) renew(ctx context.Context, l Lease) bool {
+// renew sends one renewal, and says how long after it the next is due: soon, when this
+// one went wrong, so that one refusal costs neither the fence nor the lease much. Lives
+// is false when the life is over.
+func (p *presence) renew(ctx context.Context, l Lease) (wait time.Duration, lives bool) {
 	limited, cancel := context.WithTimeout(ctx, p.timing.Renewal())
 	defer cancel()
 	sent := p.clock.Boottime()
@@ -151,13 +153,14 @@ func (p *presence) renew(ctx context.Context, l Lease) bool {
 		p.metrics.renewals.WithLabelValues("lost").Inc()
 		p.log.Warn("the lease has ended, announcing this host again")
 		p.set(func(s *presenceState) { s.lease, s.settled = Lease{}, false })
-		return false
+		return 0, false
 	case ctx.Err() == nil:
 		p.link.down()
 		p.metrics.renewals.WithLabelValues("unanswered").Inc()
 		p.log.Debug("renewal was not answered", "err", err)
+		return p.timing.Renewal() / 4, true
 	}
-	return true
+	return p.timing.Renewal(), true
 }
 
 // announce makes this host alive in a store that may be followed, unless another life
@@ -228,7 +231,8 @@ func (p *presence) respect(other *TakenError) {
 }
 
 // observe asks how long the other life still has. Over means that it ended, or that
-// nobody renewed it for two renewal intervals.
+// nobody renewed it for two renewal intervals. A life that was once seen to be renewed is
+// another host's: only its end counts, because one lost renewal looks the same as none.
 func (p *presence) observe(ctx context.Context) (next time.Duration, over bool) {
 	limited, cancel := context.WithTimeout(ctx, p.timing.Renewal())
 	defer cancel()
@@ -257,5 +261,5 @@ func (p *presence) observe(ctx context.Context) (next time.Duration, over bool) 
 		})
 	}
 	w.left = left
-	return p.timing.Renewal() / 2, now-w.since >= 2*p.timing.Renewal()
+	return p.timing.Renewal() / 2, !w.rose && now-w.since >= 2*p.timing.Renewal()
 }

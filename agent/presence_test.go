@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"flotilla/agent/systemd/fake"
+	"flotilla/cluster"
+	"flotilla/cluster/store/memory"
+)
+
+func TestRestartedAgentKeepsItsLife(t *testing.T) {
+	inWorld(t, memory.Options{Seed: 1}, fake.Options{}, func(w *world) {
+		w.start()
+		w.until("the host to be alive", func() bool { return w.alive() != 0 })
+		w.pass(20 * time.Second)
+		life := w.alive()
+		for range 5 {
+			w.stop()
+			w.pass(2 * time.Second)
+			w.start()
+			w.pass(30 * time.Second)
+		}
+		if now := w.alive(); now != life {
+			t.Errorf("the host's life is %d, want %d as before the restarts", now, life)
+		}
+	})
+}
+
+func TestLapsedLeaseIsAnnouncedAgain(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		before, life := w.invocations(), w.alive()
+		w.mem.Partition("one", memory.CutAll)
+		w.until("the lease to end", func() bool { return w.alive() == 0 })
+		w.mem.Partition("one", memory.CutNone)
+		w.until("the host to be alive", func() bool { return w.alive() != 0 })
+		if w.alive() == life {
+			t.Error("a new life has the revision of the old one")
+		}
+		w.same(before)
+		p.Restart++ // reports go on in the new life
+		p = w.order("web.service", p)
+		w.settled(map[string]cluster.Placement{"web.service": p})
+	})
+}
+
+func TestVanishedAliveKeyIsAnnouncedAgain(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		w.until("the host to be alive", func() bool { return w.alive() != 0 })
+		w.delete("alive/" + string(hostID))
+		w.launch("web.service", "/bin/web") // a report finds out
+		w.until("the host to be alive again", func() bool { return w.alive() != 0 })
+	})
+}
+
+func TestHostThatBootsFastTakesOverItsOldLife(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		life := w.alive()
+		w.stop()
+		w.host.Reboot()
+		w.start()
+		begun := time.Now()
+		w.until("a new life", func() bool { rev := w.alive(); return rev != 0 && rev != life })
+		if d := time.Since(begun); d < 4*time.Second || d > 8*time.Second {
+			t.Errorf("the old life was taken over after %s, want about two renewal intervals", d)
+		}
+		w.until("the unit to run", func() bool { return len(w.invocations()) == 1 })
+	})
+}
+
+func TestDuplicateHostIsRefused(t *testing.T) {
+	inWorld(t, kind(), fake.Options{Seed: 1}, func(w *world) {
+		w.start()
+		p := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": p})
+		before, life := w.invocations(), w.alive()
+
+		other := fake.New(fake.Options{Seed: 2})
+		twin := w.newAgent("run", other, "two")
+		ctx, cancel := context.WithCancel(w.t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- twin.Run(ctx) }()
+		w.until("the refusal", func() bool { return strings.HasPrefix(twin.State().Taken, "refused") })
+		w.pass(10 * time.Minute)
+		if n := len(other.Running()); n != 0 || w.alive() != life || !strings.HasPrefix(twin.State().Taken, "refused") {
+			t.Errorf("the second host runs %d units, its state is %+v; the life is %d, want %d", n, twin.State(), w.alive(), life)
+		}
+		w.same(before)
+		w.stop() // the first host goes away: the second keeps checking, and takes over
+		w.until("the second host to live", func() bool { return twin.State().Taken == "" && len(other.Running()) == 1 })
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestJudge(t *testing.T) {
+	view := func(id string, generation, revision int64, accepted *cluster.Acceptance) cluster.View {
+		return cluster.View{Store: cluster.Identity{ID: id, Generation: generation}, Revision: revision, Accepted: accepted}
+	}
+	word := func(old string, at int64) *cluster.Acceptance {
+		return &cluster.Acceptance{Old: old, By: cluster.Note{When: time.Unix(at, 0)}}
+	}
+	known := Memory{View: view("aaaa", 2, 100, nil)}
+	used := Memory{View: view("aaaa", 2, 100, nil), Accepted: word("aaaa", 1)}
+	tests := []struct {
+		name string
+		mem  Memory
+		view cluster.View
+		want string // a part of the reason; "" = it may be followed
+	}{
+		{"first contact", Memory{}, view("aaaa", 1, 5, nil), ""},
+		{"first contact with a store without identity", Memory{}, view("", 0, 5, nil), "no identity"},
+		{"the same, later", known, view("aaaa", 2, 101, nil), ""},
+		{"the same, as seen", known, view("aaaa", 2, 100, nil), ""},
+		{"restored on purpose", known, view("aaaa", 3, 7, nil), ""},
+		{"wiped", known, view("", 0, 1, nil), "no identity"},
+		{"another one", known, view("bbbb", 9, 900, nil), "another one"},
+		{"older generation", known, view("aaaa", 1, 900, nil), "older"},
+		{"went back", known, view("aaaa", 2, 99, nil), "went back"},
+		{"another one, accepted", known, view("bbbb", 1, 3, word("aaaa", 1)), ""},
+		{"another one, an acceptance of some other", known, view("bbbb", 1, 3, word("cccc", 1)), "another one"},
+		{"went back, accepted", known, view("aaaa", 2, 99, word("aaaa", 1)), ""},
+		{"went back, by an acceptance used up", used, view("aaaa", 2, 99, word("aaaa", 1)), "went back"},
+		{"went back, accepted again", used, view("aaaa", 2, 99, word("aaaa", 2)), ""},
+	}
+	for _, tt := range tests {
+		got := tt.mem.Judge(tt.view)
+		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: Judge = %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestViewOnDisk(t *testing.T) {
+	d := viewDisk{t.TempDir()}
+	if m, err := d.load(); err != nil || m.View.Store.ID != "" {
+		t.Fatalf("load of nothing = %+v, %v, want nothing", m, err)
+	}
+	raw := []byte("[Service]\n")
+	h, other := units.HashOf(raw), units.HashOf([]byte("x"))
+	want := Memory{Boot: "boot", View: cluster.View{
+		Host: hostID, Store: cluster.Identity{ID: "aaaa", Generation: 1}, Revision: 9,
+		Place: map[cluster.Unit]cluster.Placement{"a.service": {Generation: 3, State: cluster.Launched, Blob: h}},
+	}}
+	if err := d.save(want, map[units.Hash][]byte{h: raw, other: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.sweep(want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("load (-want +got):\n%s", diff)
+	}
+	if got, ok := d.content(h); !ok || string(got) != string(raw) {
+		t.Errorf("content = %q, %v, want %q", got, ok, raw)
+	}
+	if _, ok := d.content(other); ok {
+		t.Error("content that nothing names was kept")
+	}
+	if err := writeFile(d.blob(h), []byte("damaged"), false); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := d.content(h); ok {
+		t.Error("damaged content is taken for good")
+	}
+}
