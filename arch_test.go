@@ -41,10 +41,11 @@ var rooms = map[string]room{
 	"daemon":                    {"wiring", []string{"*"}},
 	"sim":                       {"wiring", []string{"units", "cluster", "leader/plan", "leader", "agent", "cluster/store", "cluster/store/memory", "agent/systemd", "agent/systemd/fake"}},
 	"cmd/flotilla":              {"wiring", []string{"daemon", "api", "sim", "members", "install", "units", "cluster", "leader/plan", "agent/systemd"}},
-	"e2e":                       {"proof", []string{"e2e/hosts", "api", "cluster", "units"}},
+	"e2e/testbed":               {"proof", []string{"e2e/hosts", "api"}},
+	"e2e":                       {"proof", []string{"e2e/testbed", "e2e/hosts", "api", "cluster", "units"}},
 	"e2e/hosts":                 {"proof", nil},
 	"e2e/hosts/app":             {"proof", nil},
-	"e2e/demo":                  {"proof", []string{"e2e/hosts", "api"}},
+	"e2e/demo":                  {"proof", []string{"e2e/testbed", "e2e/hosts", "api"}},
 	"e2e/suites":                {"proof", nil},
 	"e2e/bench":                 {"proof", []string{"*"}},
 }

@@ -57,7 +57,8 @@ type Daemon struct {
 	api      *api.Server
 	registry *prometheus.Registry
 	joiner   *members.Joiner
-	ready    func() // called when the API listens; nil = tell systemd
+	members  *members.EtcdMembers // of our own etcd; nil with one that is not ours
+	ready    func()               // called when the API listens; nil = tell systemd
 	leads    leads
 
 	transport http.RoundTripper // to other daemons
@@ -150,6 +151,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	group.Go(func() error { return d.serve(ctx, local, false) })
 	group.Go(func() error { return d.serve(ctx, remote, true) })
 	group.Go(func() error { return d.renewCertificate(ctx) })
+	group.Go(func() error { return d.keepEndpoints(ctx) })
 	if d.mirror != nil {
 		group.Go(func() error { return d.mirror.Run(ctx) })
 		group.Go(func() error { return d.newLeader(address).Run(ctx) })

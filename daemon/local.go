@@ -101,22 +101,19 @@ func etcdOptions(c members.Config, id *members.Identity, log *slog.Logger) (stor
 	if c.External != nil {
 		return externalOptions(*c.External, log)
 	}
-	out := store.EtcdOptions{Endpoints: slices.Clone(c.Endpoints), TLS: id.ClientTLS(), Logger: log}
-	rand.Shuffle(len(out.Endpoints), func(i, j int) {
-		out.Endpoints[i], out.Endpoints[j] = out.Endpoints[j], out.Endpoints[i]
-	})
-	here := "//" + net.JoinHostPort(c.Address, strconv.Itoa(c.Etcd.ClientPort))
-	slices.SortStableFunc(out.Endpoints, func(a, b string) int {
-		return boolOrder(strings.HasSuffix(b, here)) - boolOrder(strings.HasSuffix(a, here))
-	})
-	return out, nil
+	return store.EtcdOptions{Endpoints: inOrder(c, c.Endpoints), TLS: id.ClientTLS(), Logger: log}, nil
 }
 
-func boolOrder(b bool) int {
-	if b {
-		return 1
+// inOrder puts the member on this host first; the others come in an order of this host's own.
+func inOrder(c members.Config, endpoints []string) []string {
+	out := slices.Clone(endpoints)
+	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	if !c.Etcd.Member {
+		return out
 	}
-	return 0
+	here := "https://" + net.JoinHostPort(c.Address, strconv.Itoa(c.Etcd.ClientPort))
+	out = slices.DeleteFunc(out, func(e string) bool { return e == here })
+	return slices.Insert(out, 0, here)
 }
 
 // externalOptions reaches an etcd that is not ours.

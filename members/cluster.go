@@ -214,7 +214,8 @@ func (m *EtcdMembers) awaited(ctx context.Context, name string) string {
 	return ""
 }
 
-// Endpoints are the client URLs of all members that ever started, sorted.
+// Endpoints are the client URLs of all members that ever started, sorted. From then on
+// this client asks those members itself.
 func (m *EtcdMembers) Endpoints(ctx context.Context) ([]string, error) {
 	res, err := m.cli.MemberList(ctx)
 	if err != nil {
@@ -225,5 +226,9 @@ func (m *EtcdMembers) Endpoints(ctx context.Context) ([]string, error) {
 		out = append(out, r.ClientURLs...)
 	}
 	slices.Sort(out)
-	return slices.Compact(out), nil
+	out = slices.Compact(out)
+	if len(out) > 0 {
+		m.cli.SetEndpoints(out...)
+	}
+	return out, nil
 }

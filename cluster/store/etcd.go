@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -39,9 +40,10 @@ type Etcd struct {
 	wg     sync.WaitGroup
 	turn   chan struct{} // capacity 1; held while looking for a member
 
-	mu   sync.Mutex
-	cur  *pin // the member in use, nil while there is none
-	next int  // the endpoint to try next
+	mu        sync.Mutex
+	endpoints []string // at least one
+	cur       *pin     // the member in use, nil while there is none
+	next      int      // the endpoint to try next
 }
 
 // DialEtcd returns a Backend that lives until ctx ends or Close. It connects with the
@@ -57,16 +59,47 @@ func DialEtcd(ctx context.Context, opt EtcdOptions) (*Etcd, error) {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	return &Etcd{opt: opt, ctx: ctx, cancel: cancel, turn: make(chan struct{}, 1)}, nil
+	return &Etcd{opt: opt, ctx: ctx, cancel: cancel, turn: make(chan struct{}, 1), endpoints: slices.Clone(opt.Endpoints)}, nil
+}
+
+// SetEndpoints replaces the members to try, in this order; the one in use stays in use. An
+// empty list changes nothing.
+func (e *Etcd) SetEndpoints(endpoints []string) {
+	if len(endpoints) == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.endpoints = slices.Clone(endpoints)
+}
+
+// known is how many members there are to try.
+func (e *Etcd) known() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.endpoints)
 }
 
 // Close ends all requests and watches and waits for them.
 func (e *Etcd) Close() {
+	e.mu.Lock()
 	e.cancel()
+	e.mu.Unlock()
 	if p := e.current(); p != nil {
 		e.leave(p, errEtcdClosed)
 	}
 	e.wg.Wait()
+}
+
+// start runs f as a goroutine that Close waits for; false means that it is too late.
+func (e *Etcd) start(f func()) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ctx.Err() != nil {
+		return false
+	}
+	e.wg.Go(f)
+	return true
 }
 
 // Range implements KV.

@@ -59,7 +59,7 @@ func (e *Etcd) do(ctx context.Context, what string, m mode, send func(context.Co
 			return fmt.Errorf("%s: %w", what, err) // nothing of it is under way
 		}
 		done := make(chan struct{})
-		e.wg.Go(func() { e.mind(p, done) })
+		e.start(func() { e.mind(p, done) })
 		err = send(ctx, p)
 		close(done)
 		if err == nil {
@@ -127,7 +127,7 @@ func (e *Etcd) connect(ctx context.Context) (*pin, error) {
 		if end := e.ended(ctx); end != nil {
 			return nil, fmt.Errorf("no etcd member answers: %w (%w)", end, err)
 		}
-		if n%len(e.opt.Endpoints) == 0 {
+		if n%e.known() == 0 {
 			if !pause(ctx, wait) {
 				return nil, fmt.Errorf("no etcd member answers: %w (%w)", ctx.Err(), err)
 			}
@@ -139,7 +139,7 @@ func (e *Etcd) connect(ctx context.Context) (*pin, error) {
 // try connects to the next endpoint and takes it if it can serve. The turn is held.
 func (e *Etcd) try(ctx context.Context) (*pin, error) {
 	e.mu.Lock()
-	endpoint := e.opt.Endpoints[e.next%len(e.opt.Endpoints)]
+	endpoint := e.endpoints[e.next%len(e.endpoints)]
 	e.next++
 	e.mu.Unlock()
 	client, err := clientv3.New(e.config(endpoint))
@@ -160,11 +160,14 @@ func (e *Etcd) try(ctx context.Context) (*pin, error) {
 	e.mu.Lock()
 	e.cur = p
 	e.mu.Unlock()
-	e.wg.Go(func() {
-		if conn.WaitForStateChange(p.ctx, connectivity.Ready) {
-			e.leave(p, fmt.Errorf("connection is %v", conn.GetState()))
-		}
+	started := e.start(func() {
+		conn.WaitForStateChange(p.ctx, connectivity.Ready)
+		e.leave(p, fmt.Errorf("connection is %v", conn.GetState()))
 	})
+	if !started {
+		e.leave(p, errEtcdClosed)
+		return nil, errEtcdClosed
+	}
 	return p, nil
 }
 

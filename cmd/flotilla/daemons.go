@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -80,13 +81,22 @@ func runEtcd(c *cli.Context) error {
 	}
 	etcd := config.EtcdMemberConfig()
 	etcd.Log = logger(c.App.ErrWriter, c.Bool("verbose"))
-	etcd.Ready = func() {
+	etcd.Listening = func() {
 		if _, err := sd.SdNotify(false, sd.SdNotifyReady); err != nil {
 			etcd.Log.Warn("tell systemd that we are ready", "err", err)
 		}
 	}
-	return members.RunEtcd(c.Context, etcd)
+	err = members.RunEtcd(c.Context, etcd)
+	if errors.Is(err, members.ErrRemoved) {
+		etcd.Log.Error("stopped for good", "err", err)
+		return exitRemoved
+	}
+	return err
 }
+
+// exitRemoved tells systemd not to start a member again that the cluster removed: it
+// stands in flotilla-etcd.service (EX_CONFIG of sysexits(3)).
+const exitRemoved = exitCode(78)
 
 // runDev runs a cluster of one host in the foreground. Units it started run on when it ends.
 func runDev(c *cli.Context) error {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -140,8 +139,15 @@ func firstStart(c *cli.Context, made members.Made) error {
 	if err != nil {
 		return err
 	}
-	token, err := firstToken(ctx, cl)
+	var token api.Token
+	err = retry(ctx, func() error { // until the daemon has found its store
+		token, err = cl.NewToken(ctx, "")
+		return err
+	})
 	if err != nil {
+		return err
+	}
+	if err := awaitAlive(ctx, made.Config.Host); err != nil {
 		return err
 	}
 	if done, err := printThing(c, token); done {
@@ -150,23 +156,6 @@ func firstStart(c *cli.Context, made members.Made) error {
 	fmt.Fprintf(c.App.Writer, "%s is the first host of a new cluster.\nOn each other host, within an hour (flotilla token makes a new token):\n  flotilla join %s --token %s\n",
 		made.Config.Name, token.Address, token.Token)
 	return nil
-}
-
-// firstToken asks until the daemon has found its store.
-func firstToken(ctx context.Context, cl *api.Client) (api.Token, error) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		token, err := cl.NewToken(ctx, "")
-		if err == nil {
-			return token, nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return api.Token{}, err
-		}
-	}
 }
 
 func joinCluster(c *cli.Context) error {
@@ -198,6 +187,9 @@ func joinCluster(c *cli.Context) error {
 			return err
 		}
 	}
+	if err := awaitAlive(ctx, made.Config.Host); err != nil {
+		return err
+	}
 	if done, err := printThing(c, made.Config); done {
 		return err
 	}
@@ -205,20 +197,55 @@ func joinCluster(c *cli.Context) error {
 	return nil
 }
 
-// installServices writes the service units of this host, for the binary that runs now.
-func installServices(c *cli.Context, made members.Made) error {
-	binary, err := os.Executable()
+// awaitAlive waits until the cluster has seen a sign of life of this host.
+func awaitAlive(ctx context.Context, id string) error {
+	cl, err := api.NewClient(defaultEndpoint, nil)
 	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+		return err
 	}
-	for _, name := range made.Services {
-		text, err := install.Service(name, binary)
+	return retry(ctx, func() error {
+		list, err := cl.Hosts(ctx)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join("/etc/systemd/system", name), text, 0o644); err != nil {
-			return fmt.Errorf("install %s: %w", name, err)
+		for _, h := range list {
+			if h.ID == id && h.State == "alive" {
+				return nil
+			}
 		}
+		return fmt.Errorf("the cluster has seen no sign of life of this host (see journalctl -u %s)", members.ServiceAgent)
+	})
+}
+
+// retry calls try until it succeeds or ctx ends, and returns its last error.
+func retry(ctx context.Context, try func() error) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// installServices puts this program where the service units expect it, and the units of
+// this host's role beside systemd's.
+func installServices(c *cli.Context, made members.Made) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	if _, err := install.Self("/", program); err != nil {
+		return err
+	}
+	if _, err := install.Units("/", made.Config.Etcd.Member); err != nil {
+		return err
 	}
 	return systemctl(c.Context, "daemon-reload")
 }

@@ -62,12 +62,8 @@ func up(ctx context.Context, log io.Writer) error {
 	}
 	s.done("host image is there (kept for next time)")
 
-	lab, err := hosts.Open(ctx, hosts.Options{Name: labName, Log: log})
-	if err != nil {
-		return err
-	}
-	defer lab.Detach()
-	d := &demo{lab: lab, log: log, steps: s}
+	d := &demo{log: log, steps: s}
+	defer d.leave()
 	for _, step := range []func(context.Context) error{d.boot, d.form, d.deploy, d.kill, d.back} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("%w (see the log; make demo-down removes the hosts)", err)
