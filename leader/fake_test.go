@@ -33,9 +33,10 @@ type fake struct {
 	applied   [][]cluster.Orders
 	barriers  int
 
-	afterRead func()       // while planning ends
-	onApply   func() error // instead of checking, nil = check
-	lose      bool         // commit, and say that nobody knows
+	afterRead func()        // while planning ends
+	onApply   func() error  // instead of checking, nil = check
+	lose      bool          // commit, and say that nobody knows
+	late      time.Duration // say so, and commit that much later
 	check     func(versions map[cluster.HostID]string) error
 	free      chan struct{} // holds a value while nobody leads
 }
@@ -182,6 +183,15 @@ func (f *fake) Apply(_ context.Context, term cluster.Term, orders []cluster.Orde
 	var last int64
 	for i, o := range orders {
 		switch {
+		case f.late > 0:
+			time.AfterFunc(f.late, func() {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if term.Revision == f.term && f.holds(o.If) {
+					f.write(o)
+				}
+			})
+			errs[i] = errors.New("outcome unknown")
 		case f.onApply != nil && f.onApply() != nil:
 			errs[i] = f.onApply()
 		case term.Revision != f.term:
@@ -195,7 +205,7 @@ func (f *fake) Apply(_ context.Context, term cluster.Term, orders []cluster.Orde
 			}
 		}
 	}
-	f.lose = false
+	f.lose, f.late = false, 0
 	return last, errs
 }
 

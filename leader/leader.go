@@ -15,7 +15,7 @@ import (
 )
 
 // What a Store says of orders it did not write. Every other error leaves open whether
-// they were written; the loop catches up before it plans again, after any error.
+// they were, or still will be, written: the loop ends its term, which ends them too.
 var (
 	ErrStale = errors.New("orders rest on an old view") // one of their conditions does not hold
 	ErrOver  = errors.New("term is over")               // or the store is another one
@@ -29,7 +29,7 @@ type Store interface {
 	// the last commit and an error at each one's place: nil, ErrStale, ErrOver or another.
 	Apply(ctx context.Context, term cluster.Term, orders []cluster.Orders) (int64, []error)
 	// Barrier makes one write under the term and returns its revision: a mirror that
-	// has reached it has seen whatever became of earlier writes.
+	// has reached it has seen why earlier orders were stale.
 	Barrier(ctx context.Context, term cluster.Term) (int64, error)
 	// Check says whether this binary may write beside these daemons into a store with
 	// this schema, without asking anybody.
@@ -117,10 +117,9 @@ func (l *Loop) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		begun := time.Now()
-		l.lead(lead, changed)
+		worked := l.lead(lead, changed)
 		l.resign(ctx, lead)
-		if time.Since(begun) > pauseMost { // terms that end at once must not follow each other in a tight loop
+		if worked { // terms without any use must not follow each other in a tight loop
 			p = pause{}
 		}
 		if p.wait(ctx) != nil {

@@ -250,6 +250,33 @@ func TestStaleOrderIsPlannedAgain(t *testing.T) {
 	})
 }
 
+// An unclear write commits when the next decision was already carried out: the two
+// share no key but the leader's.
+func TestUnclearWriteThatComesLateChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.addHost("aaaaaaaa")
+		f.addHost("bbbbbbbb")
+		_, stop := f.run(leader.Options{})
+		defer stop()
+		synctest.Wait()
+		f.mu.Lock()
+		f.late = time.Second
+		f.mu.Unlock()
+		f.launch("web.service") // for aaaaaaaa, unclear
+		synctest.Wait()
+		f.hold(true)
+		f.do(func(s *cluster.Snapshot) {
+			s.SetHostInfo("aaaaaaaa", &cluster.HostInfo{Name: "aaaaaaaa", Boot: "1 and not reported since"}, time.Now())
+		})
+		f.hold(false)
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff(orders{"bbbbbbbb": cluster.Launched}, f.placed("web.service")); diff != "" {
+			t.Errorf("placed (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestUnclearWriteIsCaughtUpWith(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t)
@@ -266,7 +293,7 @@ func TestUnclearWriteIsCaughtUpWith(t *testing.T) {
 		if diff := cmp.Diff(orders{"aaaaaaaa": cluster.Launched}, f.placed("web.service")); diff != "" {
 			t.Errorf("placed (-want +got):\n%s", diff)
 		}
-		if got, want := f.counts(), (counts{Campaigns: 1, Applied: 1, Barriers: 1}); got != want {
+		if got, want := f.counts(), (counts{Campaigns: 2, Resigned: 1, Applied: 1}); got != want {
 			t.Errorf("counts = %+v, want %+v", got, want)
 		}
 		if err := l.Latest().Err; err != nil {

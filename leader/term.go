@@ -10,39 +10,31 @@ import (
 	"flotilla/leader/plan"
 )
 
-// lead works through one term. It returns when the term is over, or when this version may not write.
-func (l *Loop) lead(lead Leadership, changed <-chan struct{}) {
+// lead works through one term. It returns when the term is over, when this version may
+// not write, or when it is not known what became of a write: the next term's writes
+// compare another leader key, so that whatever is still on its way can do no harm.
+// worked says that the term was of any use.
+func (l *Loop) lead(lead Leadership, changed <-chan struct{}) (worked bool) {
 	ctx, term := lead.Ctx, lead.Term
 	l.metrics.terms.Inc()
 	l.metrics.leading.Set(1)
 	l.begin(term)
 	l.log.Info("leading", "term", term.Revision)
-	defer func() {
-		l.metrics.leading.Set(0)
-		l.end()
-		l.log.Info("no longer leading", "term", term.Revision, "reason", context.Cause(ctx))
-	}()
-	if l.mirror.WaitRevision(ctx, term.Revision) != nil {
-		return
-	}
-	var p pause
-	for ctx.Err() == nil {
-		err := l.round(ctx, term, changed)
-		switch {
-		case err == nil:
-			p = pause{}
-		case errors.Is(err, errUnfit), errors.Is(err, ErrOver):
-			l.trouble(err)
-			return
-		case ctx.Err() != nil:
-			return
-		default:
-			l.trouble(err)
-			if p.wait(ctx) != nil {
-				return
-			}
+	err := l.mirror.WaitRevision(ctx, term.Revision)
+	for err == nil {
+		if err = l.round(ctx, term, changed); err == nil {
+			worked = true
 		}
 	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	} else {
+		l.trouble(err)
+	}
+	l.metrics.leading.Set(0)
+	l.end()
+	l.log.Info("no longer leading", "term", term.Revision, "reason", err)
+	return worked
 }
 
 // errUnfit says that this version may not write any more.
@@ -106,7 +98,7 @@ func (l *Loop) idle(ctx context.Context, changed <-chan struct{}, res *plan.Resu
 }
 
 // apply writes the decisions, then waits until the mirror shows what became of them. When
-// any was not written for sure, a barrier first finds out how far the store is.
+// any was stale, a barrier first finds out how far the store is.
 func (l *Loop) apply(ctx context.Context, term cluster.Term, decisions []plan.Decision) error {
 	orders := make([]cluster.Orders, len(decisions))
 	for i, d := range decisions {
@@ -116,24 +108,21 @@ func (l *Loop) apply(ctx context.Context, term cluster.Term, decisions []plan.De
 	rev, errs := l.store.Apply(ctx, term, orders)
 	l.metrics.applySeconds.Observe(time.Since(begun).Seconds())
 	stale, failed := l.account(decisions, errs)
-	if errors.Is(failed, ErrOver) {
+	if failed != nil {
 		return failed
 	}
-	if stale > 0 || failed != nil {
+	if stale > 0 {
 		at, err := l.store.Barrier(ctx, term)
 		if err != nil {
-			return errors.Join(failed, fmt.Errorf("catch up: %w", err))
+			return fmt.Errorf("catch up: %w", err)
 		}
 		rev = max(rev, at)
 	}
-	if err := l.mirror.WaitRevision(ctx, rev); err != nil {
-		return err
-	}
-	return failed
+	return l.mirror.WaitRevision(ctx, rev)
 }
 
 // account counts and logs what became of the decisions, and returns the first error
-// that is not merely stale, or that the term is over.
+// that is not merely stale.
 func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, failed error) {
 	made := map[plan.Kind]int{}
 	for i, d := range decisions {
@@ -145,7 +134,7 @@ func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, fail
 			l.log.Debug("ordered", "what", d.Kind.String(), "unit", d.Unit, "host", d.Host, "from", d.From, "reason", d.Reason)
 		case errors.Is(err, ErrStale):
 			stale++
-		case failed == nil || errors.Is(err, ErrOver) && !errors.Is(failed, ErrOver):
+		case failed == nil:
 			failed = fmt.Errorf("order %s of %s: %w", d.Kind, d.Unit, err)
 		}
 	}

@@ -85,12 +85,9 @@ func (c *conflicts) fill(l *ledger) {
 			}
 		}
 	}
-	for u, ids := range l.added {
-		globs, declared := c.against(u), c.declaredBy(l.of.Units[u])
-		for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
-			if h := l.byID[id]; h.Placed[u] == nil && l.order(u, h) != 0 {
-				tally(globs, declared, h, +1)
-			}
+	for w, st := range l.state {
+		if h := l.byID[w.Host]; st != 0 && h.Placed[w.Unit] == nil {
+			tally(c.against(w.Unit), c.declaredBy(l.of.Units[w.Unit]), h, +1)
 		}
 	}
 }

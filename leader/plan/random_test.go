@@ -1,0 +1,166 @@
+package plan_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"testing"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+var names = []string{"a.service", "b.service", "c.service", "d.service", "e.service", "f.service", "web@1.service", "web@2.service", "web@3.service"}
+
+func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
+
+func chance(r *rand.Rand, percent int) bool { return r.IntN(100) < percent }
+
+func randomWorld(t testing.TB, r *rand.Rand) *world {
+	w := newWorld(t)
+	for i := range 1 + r.IntN(5) {
+		w.addHost(fmt.Sprintf("h%d", i), randomLabels(r)...)
+	}
+	for _, n := range names {
+		if chance(r, 70) {
+			w.randomUnit(r, n)
+		}
+	}
+	if chance(r, 50) { // orders that nobody would have made
+		for range r.IntN(8) {
+			w.snap.SetPlaced(&cluster.Placed{
+				Host: w.randomHost(r).ID, Unit: units.Name(pick(r, names)), Rev: w.rev(),
+				Placement: cluster.Placement{Generation: int64(r.IntN(3)), State: pick(r, []cluster.Order{cluster.Loaded, cluster.Launched, cluster.Gone})},
+			})
+		}
+	}
+	for range r.IntN(4) {
+		w.disturb(r)
+	}
+	return w
+}
+
+func randomLabels(r *rand.Rand) []string {
+	var out []string
+	if chance(r, 70) {
+		out = append(out, "disk="+pick(r, []string{"ssd", "hdd"}))
+	}
+	if chance(r, 50) {
+		out = append(out, "zone="+pick(r, []string{"1", "2"}))
+	}
+	return out
+}
+
+func (w *world) randomHost(r *rand.Rand) *cluster.Host {
+	var ids []cluster.HostID
+	for id := range w.snap.Hosts {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return w.snap.Hosts[pick(r, ids)]
+}
+
+func (w *world) randomUnit(r *rand.Rand, name string) {
+	var opts []string
+	global := chance(r, 15)
+	if global {
+		opts = append(opts, "Global=yes")
+	}
+	if chance(r, 30) {
+		opts = append(opts, "MachineMetadata=disk="+pick(r, []string{"ssd", "hdd"}))
+	}
+	if chance(r, 10) {
+		opts = append(opts, "MachineMetadata=zone=1", "MachineMetadata=zone=2")
+	}
+	peer := pick(r, names)
+	switch {
+	case global && chance(r, 30), !global && chance(r, 25):
+		if c := pick(r, []string{"web@*.service", "a.service", "[b-d].service", "*"}); peer != name || !strings.Contains(c, peer) {
+			opts = append(opts, "Conflicts="+c)
+		}
+	case !global && peer != name && chance(r, 35):
+		opts = append(opts, "MachineOf="+peer)
+	case !global && chance(r, 8):
+		opts = append(opts, "MachineID="+pick(r, []string{"68300000", "68310000000000000000000000000000", "ffffffff"}))
+	}
+	if !global && chance(r, 15) {
+		opts = append(opts, "Fence=yes")
+	}
+	w.unit(name, pick(r, []string{"launched", "launched", "launched", "loaded", "inactive"}), opts...)
+}
+
+// disturb does one thing that users, operators, agents or faults do.
+func (w *world) disturb(r *rand.Rand) {
+	h := w.randomHost(r)
+	name := pick(r, names)
+	u := units.Name(name)
+	switch r.IntN(14) {
+	case 0, 1:
+		if h.Alive != nil {
+			w.kill(h.Info.Name)
+		} else {
+			w.revive(h.Info.Name, chance(r, 50))
+		}
+	case 2:
+		w.randomUnit(r, name)
+	case 3:
+		w.rev()
+		w.snap.DeleteUnit(u)
+	case 4:
+		if w.snap.Units[u] != nil {
+			w.change(name, func(s *cluster.UnitSpec) { s.Target = units.Target(r.IntN(3)); s.Run++ })
+		}
+	case 5:
+		w.spec(h.Info.Name, func(s *cluster.HostSpec) { s.Labels = labels(randomLabels(r)) })
+	case 6:
+		w.spec(h.Info.Name, func(s *cluster.HostSpec) {
+			s.Cordon, s.Removed = nil, nil
+			if chance(r, 40) {
+				s.Cordon = &cluster.Note{}
+			}
+			if chance(r, 15) {
+				s.Removed = &cluster.Note{}
+			}
+		})
+	case 7:
+		w.now = w.now.Add(time.Duration(r.IntN(15)) * time.Second)
+	case 8:
+		w.snap.Resumed = w.rev()
+	case 9:
+		if h.Alive != nil && h.Placed[u] == nil {
+			w.snap.SetStatus(cluster.Where{Host: h.ID, Unit: u}, &cluster.Status{Orphan: true, Boot: h.Alive.Boot})
+		}
+	case 10:
+		w.snap.SetOrphanStop(cluster.Where{Host: h.ID, Unit: u}, w.rev())
+	case 11:
+		w.command("reload")
+	default:
+		w.obey(h)
+	}
+}
+
+func (w *world) dump() string {
+	var b strings.Builder
+	for _, u := range w.snap.UnitNames() {
+		if head := w.snap.Units[u]; head != nil {
+			fmt.Fprintf(&b, "unit %s %s %+v\n", u, head.Spec.Target, head.Req)
+		}
+		for id, pl := range w.snap.Placed[u] {
+			fmt.Fprintf(&b, "  on %s %s generation %d\n", w.nameOf(id), pl.State, pl.Generation)
+		}
+	}
+	for _, h := range w.snap.Hosts {
+		fmt.Fprintf(&b, "host %s %s alive=%t labels=%v cordon=%t removed=%t absent=%s/%d\n", h.Name(), h.ID.Short(), h.Alive != nil,
+			h.Labels(), h.Spec.Cordon != nil, h.Spec.Removed != nil, h.Absent.Format(time.TimeOnly), h.AbsentRev)
+		for u, st := range h.Status {
+			if st.Orphan {
+				fmt.Fprintf(&b, "  orphan %s\n", u)
+			}
+		}
+	}
+	fmt.Fprintf(&b, "now %s watched %s loaded %d resumed %d\n", w.now.Format(time.TimeOnly), w.snap.Watched.Format(time.TimeOnly), w.snap.Loaded, w.snap.Resumed)
+	return b.String()
+}
