@@ -85,7 +85,7 @@ func TestDeathBetweenAnyTwoSteps(t *testing.T) {
 			w.step = nil
 			w.start()
 			w.settled(orders)
-			w.pass(2 * time.Minute)
+			w.pass(10 * time.Second)
 			now := w.invocations()
 			for n, id := range kept {
 				if now[n] != id {
@@ -108,7 +108,7 @@ func TestDeathBetweenAnyTwoSteps(t *testing.T) {
 // TestRandomOrdersUnderAnUnkindStore lets orders, deaths, boots and outages come as they
 // like. In the end everything is as ordered, and nothing was stopped unasked.
 func TestRandomOrdersUnderAnUnkindStore(t *testing.T) {
-	seeds := uint64(30)
+	seeds := uint64(12)
 	if testing.Short() {
 		seeds = 5
 	}

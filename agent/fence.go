@@ -179,6 +179,9 @@ func (f *fence) arm(ctx context.Context, fire time.Duration) error {
 	if err != nil {
 		return err
 	}
+	if up && f.file.Raised && f.clock.Boottime() >= f.file.Fire {
+		return f.fell(ctx)
+	}
 	if !up {
 		if err := f.raise(ctx); err != nil {
 			return err
@@ -204,6 +207,19 @@ func (f *fence) arm(ctx context.Context, fire time.Duration) error {
 	}
 	f.publish(func(s *fenceState) { s.until = fire })
 	return f.drop(ctx, old)
+}
+
+// fell sees to it that a switch whose instant has passed does its work to the end. The
+// target is active until the last fenced unit has stopped: a confirmation that comes
+// meanwhile must not take it for one that stands.
+func (f *fence) fell(ctx context.Context) error {
+	f.publish(func(s *fenceState) { s.until = 0 })
+	r := f.systemd.Jobs(ctx, []Job{{FenceTarget, Stop}})[0]
+	if r.Err != nil {
+		return fmt.Errorf("let the fence fall: %w", r.Err)
+	}
+	f.poke()
+	return nil
 }
 
 // onStartup is an instant of CLOCK_BOOTTIME as a timer wants it. The clocks are read in
