@@ -548,7 +548,7 @@ func (s *slow) fitsButConflicts(head *cluster.UnitHead, h *cluster.Host, keeps b
 
 // TestSlowTwin compares both planners on random clusters that live for a while.
 func TestSlowTwin(t *testing.T) {
-	cases := 4000
+	cases := 1500
 	if testing.Short() {
 		cases = 400
 	}

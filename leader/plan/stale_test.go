@@ -16,7 +16,7 @@ import (
 func TestStaleOrdersAreHarmless(t *testing.T) {
 	kinds := map[plan.Kind]int{}
 	refused := 0
-	for seed := range 3000 {
+	for seed := range 1500 {
 		r := rand.New(rand.NewPCG(uint64(seed), 2))
 		w := randomWorld(t, r)
 		for range 6 {
@@ -44,12 +44,12 @@ func TestStaleOrdersAreHarmless(t *testing.T) {
 		}
 	}
 	for k := plan.Place; k <= plan.Forget; k++ {
-		if kinds[k] < 50 {
-			t.Errorf("%d decisions of kind %s in all, want at least 50 for the test to mean anything", kinds[k], k)
+		if kinds[k] < 30 {
+			t.Errorf("%d decisions of kind %s in all, want at least 30 for the test to mean anything", kinds[k], k)
 		}
 	}
-	if refused < 500 {
-		t.Errorf("%d stale decisions were refused, want at least 500 for the test to mean anything", refused)
+	if refused < 200 {
+		t.Errorf("%d stale decisions were refused, want at least 200 for the test to mean anything", refused)
 	}
 }
 
