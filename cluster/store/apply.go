@@ -9,7 +9,7 @@ import (
 
 // Apply writes a leader's orders, in their order and in as few transactions as the
 // limits allow; one Orders is never split. Each transaction compares the store's
-// identity, the term and the conditions of its orders. It returns the revision of
+// identity, the term, the barrier and the conditions of its orders. It returns the revision of
 // the last commit (0 without one): the leader plans again when its mirror has
 // reached it. The errors stand at the orders' places:
 //
@@ -33,7 +33,17 @@ func (s *Store) Apply(ctx context.Context, term cluster.Term, orders []cluster.O
 		}
 		good, at = append(good, it), append(at, i)
 	}
-	revs, errs := s.commitItems(ctx, s.termCompare(term), ErrDeposed, good)
+	if len(good) == 0 {
+		return 0, bad
+	}
+	fixed, err := s.leaderCompares(ctx, term)
+	if err != nil {
+		for _, i := range at {
+			bad[i] = fmt.Errorf("write orders: %w", err)
+		}
+		return 0, bad
+	}
+	revs, errs := s.commitItems(ctx, fixed, ErrDeposed, good)
 	var last int64
 	for j, i := range at {
 		last = max(last, revs[j])
@@ -42,6 +52,26 @@ func (s *Store) Apply(ctx context.Context, term cluster.Term, orders []cluster.O
 		}
 	}
 	return last, bad
+}
+
+// barrier is the newest barrier of a term.
+type barrier struct{ term, rev int64 }
+
+// leaderCompares are what every transaction of orders compares: the term, and the newest
+// barrier. A transaction whose outcome was unknown may still arrive; once a barrier
+// stands it is refused, so that what is decided after the barrier is decided for good.
+func (s *Store) leaderCompares(ctx context.Context, t cluster.Term) ([]Compare, error) {
+	s.mu.Lock()
+	b := s.barrier
+	s.mu.Unlock()
+	if b.term != t.Revision {
+		rev, err := s.Barrier(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		b.rev = rev
+	}
+	return append(s.termCompare(t), Compare{Key: s.keys.barrier(), Target: ModRev, Rev: b.rev}), nil
 }
 
 func (s *Store) termCompare(t cluster.Term) []Compare {
@@ -106,5 +136,8 @@ func (s *Store) Barrier(ctx context.Context, term cluster.Term) (int64, error) {
 	if errs[0] != nil {
 		return 0, fmt.Errorf("write barrier: %w", errs[0])
 	}
+	s.mu.Lock()
+	s.barrier = barrier{term.Revision, revs[0]}
+	s.mu.Unlock()
 	return revs[0], nil
 }

@@ -141,6 +141,8 @@ func testApplyAmbiguous(e *env) {
 	lead, life := e.lead(e.s), e.announce(e.s, 1, "n")
 	m, _ := e.follow(e.s)
 	orders := e.decisions(life, 200)
+	_, err := e.s.Barrier(e.ctx, lead.Term) // the first of a term would count as a write
+	e.noErr("Barrier", err)
 	e.b.count(2)
 	_, errs := e.s.Apply(e.ctx, lead.Term, orders)
 	e.b.count()
@@ -165,13 +167,48 @@ func testApplyAmbiguous(e *env) {
 		e.Errorf("Apply with a lost reply = got %v, want some of each", kinds)
 	}
 	rev, err := e.s.Barrier(e.ctx, lead.Term)
-	e.noErr("Barrier", err)
+	e.noErr("Barrier after a lost reply", err)
 	e.noErr("WaitRevision", m.WaitRevision(e.ctx, rev))
 	m.Read(func(s *cluster.Snapshot) {
 		if got, want := len(s.Placed), kinds["written"]+kinds["unclear"]; got != want {
 			e.Errorf("mirror after the barrier = got %d placements, want %d", got, want)
 		}
 	})
+}
+
+// A write that lingers comes after the leader has caught up: too late.
+func testApplyLate(e *env) {
+	lead, life := e.lead(e.s), e.announce(e.s, 1, "n")
+	orders := e.decisions(life, 2)
+	_, err := e.s.Barrier(e.ctx, lead.Term)
+	e.noErr("Barrier", err)
+	e.b.hold = true
+	_, errs := e.s.Apply(e.ctx, lead.Term, orders[:1])
+	e.wantErr("Apply of a write that lingers", errs[0], store.ErrAmbiguous)
+	_, err = e.s.Barrier(e.ctx, lead.Term)
+	e.noErr("Barrier", err)
+	res, err := e.b.arrive(e.ctx)
+	if err != nil || res.Succeeded || e.placed(host(1), name(0)) {
+		e.Errorf("late write = got succeeded %v, %v, want it refused", res.Succeeded, err)
+	}
+	_, errs = e.s.Apply(e.ctx, lead.Term, orders)
+	e.noErr("Apply after the barrier", errors.Join(errs...))
+
+	// The same with the barrier itself: orders wait for another one.
+	e.b.hold = true
+	_, err = e.s.Barrier(e.ctx, lead.Term)
+	e.wantErr("Barrier that lingers", err, store.ErrAmbiguous)
+	_, err = e.b.arrive(e.ctx)
+	e.noErr("late barrier", err)
+	del := []cluster.Orders{{Delete: []cluster.Where{{Host: host(1), Unit: name(0)}}}}
+	_, errs = e.s.Apply(e.ctx, lead.Term, del)
+	if errs[0] == nil || errors.Is(errs[0], store.ErrDeposed) || errors.Is(errs[0], store.ErrStale) || !e.placed(host(1), name(0)) {
+		e.Errorf("Apply after a late barrier = got %v, want a refusal that another barrier mends", errs[0])
+	}
+	_, err = e.s.Barrier(e.ctx, lead.Term)
+	e.noErr("Barrier", err)
+	_, errs = e.s.Apply(e.ctx, lead.Term, del)
+	e.noErr("Apply after another barrier", errs[0])
 }
 
 func testApplyPacks(e *env) {

@@ -38,6 +38,7 @@ func domainCases() []domainCase {
 		{"ApplyOrder", testApplyOrder},
 		{"ApplyDeposed", testApplyDeposed},
 		{"ApplyAmbiguous", testApplyAmbiguous},
+		{"ApplyLate", testApplyLate},
 		{"ApplyPacks", testApplyPacks},
 		{"ApplyEndsOrphanStop", testApplyEndsOrphanStop},
 		{"Announce", testAnnounce},
@@ -140,6 +141,13 @@ type faulty struct {
 	writes int
 	lose   map[int]bool // by the number of the write from now on, 1 = the next
 	before func()       // called once, before the next write
+	hold   bool         // keep the next write back, as if it lingered on its way
+	held   store.Txn
+}
+
+// arrive carries out the write that was held back.
+func (f *faulty) arrive(ctx context.Context) (store.TxnResult, error) {
+	return f.Backend.Txn(ctx, f.held)
 }
 
 // hook has f called once, before the next write.
@@ -152,9 +160,15 @@ func (f *faulty) hook(before func()) {
 func (f *faulty) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
 	if len(t.Then) > 0 {
 		f.mu.Lock()
-		before := f.before
-		f.before = nil
+		before, hold := f.before, f.hold
+		f.before, f.hold = nil, false
+		if hold {
+			f.held = t
+		}
 		f.mu.Unlock()
+		if hold {
+			return store.TxnResult{}, fmt.Errorf("no reply: %w", store.ErrAmbiguous)
+		}
 		if before != nil {
 			before()
 		}

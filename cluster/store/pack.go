@@ -224,7 +224,12 @@ func (s *Store) commitPacked(ctx context.Context, fixed []Compare, over error, i
 	return nil
 }
 
-// failed finds the compares that did not hold. A fixed one is the error over.
+// errOvertaken says that a leader's barrier is not the newest one: one of its own with an
+// unknown outcome arrived late. Nothing was written; another barrier mends it.
+var errOvertaken = errors.New("an earlier barrier arrived late: catch up")
+
+// failed finds the compares that did not hold. A fixed one is the error over; the barrier,
+// the only fixed one on a mod revision, is errOvertaken.
 func (p *packer) failed(res TxnResult, over error) (map[compareID]*staleError, error) {
 	if len(res.Else) != len(p.cmp) {
 		return nil, fmt.Errorf("transaction: %d answers to %d reads", len(res.Else), len(p.cmp))
@@ -239,7 +244,10 @@ func (p *packer) failed(res TxnResult, over error) (map[compareID]*staleError, e
 		if is == c.Rev {
 			continue
 		}
-		if i < p.fixed {
+		switch {
+		case i < p.fixed && c.Target == ModRev:
+			return nil, errOvertaken
+		case i < p.fixed:
 			return nil, over
 		}
 		out[compareID{c.Key, c.Target}] = &staleError{cmp: c, is: is}

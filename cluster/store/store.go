@@ -43,9 +43,10 @@ type Store struct {
 	rand io.Reader
 	log  *slog.Logger
 
-	mu    sync.Mutex
-	want  *cluster.Identity // the store this process belongs to, once known
-	guard []byte            // the bytes of key store, compared by each write; nil = not read yet
+	mu      sync.Mutex
+	want    *cluster.Identity // the store this process belongs to, once known
+	guard   []byte            // the bytes of key store, compared by each write; nil = not read yet
+	barrier barrier           // the newest one that a leader of this process wrote
 
 	collectMu sync.Mutex
 	unnamed   map[units.Hash]unnamedBlob

@@ -67,17 +67,21 @@ func testFollowViewWhole(e *env) {
 	}
 	// Each orders sets all units of the host at once: no view may show a mixture.
 	const width, times = 40, 30
+	var written int64
 	for g := range int64(times) {
 		var o cluster.Orders
 		for i := range width {
 			o.Put = append(o.Put, place(host(1), name(i), g+1))
 		}
-		_, errs := e.s.Apply(e.ctx, lead.Term, []cluster.Orders{o})
+		rev, errs := e.s.Apply(e.ctx, lead.Term, []cluster.Orders{o})
 		e.noErr("Apply", errs[0])
+		written = rev
 	}
 	for last := int64(0); last < times; {
 		v := e.next(views)
-		last = wholeView(e.T, v, width)
+		if last = wholeView(e.T, v, width); last == times && v.Revision < written {
+			e.Errorf("view of the last orders = got revision %d, want at least %d", v.Revision, written)
+		}
 	}
 	// The identity changes: the whole view is read again.
 	id, _ := e.s.Pinned()
