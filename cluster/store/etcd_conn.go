@@ -161,7 +161,7 @@ func (e *Etcd) try(ctx context.Context) (*pin, error) {
 	e.cur = p
 	e.mu.Unlock()
 	started := e.start(func() {
-		conn.WaitForStateChange(p.ctx, connectivity.Ready)
+		p.awaitBreak()
 		e.leave(p, fmt.Errorf("connection is %v", conn.GetState()))
 	})
 	if !started {
@@ -212,6 +212,19 @@ func (p *pin) ask(ctx context.Context, within time.Duration) error {
 		return errNoLeader
 	}
 	return nil
+}
+
+// awaitBreak waits until the connection is lost or the member is left. gRPC may carry
+// a first request a moment before it calls the connection ready.
+func (p *pin) awaitBreak() {
+	state := p.conn.GetState()
+	for state == connectivity.Idle || state == connectivity.Connecting {
+		if !p.conn.WaitForStateChange(p.ctx, state) {
+			return
+		}
+		state = p.conn.GetState()
+	}
+	p.conn.WaitForStateChange(p.ctx, connectivity.Ready)
 }
 
 // mind leaves the member if it does not answer while a request waits for it.

@@ -32,7 +32,6 @@ func embedConfig(tb testing.TB) *embed.Config {
 	cfg.LogLevel = "error"
 	cfg.LogOutputs = []string{os.DevNull}
 	cfg.UnsafeNoFsync = true
-	cfg.TickMs, cfg.ElectionMs = 20, 200
 	cfg.BcryptCost = 4 // the least there is: the race detector makes it slow
 	any := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{any}, []url.URL{any}

@@ -13,8 +13,8 @@ import (
 // Watch implements KV. It does not resume by itself: after a lost connection the
 // store may be another one, which only its user can tell.
 func (e *Etcd) Watch(ctx context.Context, prefix string, from int64) <-chan WatchEvents {
-	out := make(chan WatchEvents)
-	e.wg.Go(func() {
+	out := make(chan WatchEvents, 1)
+	started := e.start(func() {
 		defer close(out)
 		err := e.watch(ctx, prefix, from, out)
 		if ctx.Err() != nil {
@@ -26,6 +26,10 @@ func (e *Etcd) Watch(ctx context.Context, prefix string, from int64) <-chan Watc
 		case <-e.ctx.Done():
 		}
 	})
+	if !started {
+		out <- WatchEvents{Err: fmt.Errorf("watch %s: %w", prefix, errEtcdClosed)}
+		close(out)
+	}
 	return out
 }
 
@@ -77,7 +81,7 @@ func (e *Etcd) watch(ctx context.Context, prefix string, from int64, out chan<- 
 func (e *Etcd) openWatch(ctx context.Context, p *pin, prefix string, from int64) (pb.Watch_WatchClient, error) {
 	done := make(chan struct{})
 	defer close(done)
-	e.wg.Go(func() { e.mind(p, done) })
+	e.start(func() { e.mind(p, done) })
 	stream, err := pb.NewWatchClient(p.conn).Watch(ctx)
 	if err != nil {
 		return nil, watchTranslate(err)

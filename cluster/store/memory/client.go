@@ -119,7 +119,7 @@ func (c *Client) request(ctx context.Context, write bool, f func() error) error 
 // later carries f out when its caller was already told of an error.
 func (c *Client) later(f func() error) {
 	d := c.wait(c.s.opt.Late)
-	c.s.wg.Go(func() {
+	c.s.start(func() {
 		if c.s.sleep(context.Background(), d) != nil {
 			return
 		}

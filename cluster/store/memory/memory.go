@@ -197,12 +197,25 @@ func (s *Store) leaderChange() {
 // Close breaks all watches, ends waiting requests and waits for all goroutines.
 func (s *Store) Close() {
 	s.once.Do(func() {
-		close(s.closed)
 		s.mu.Lock()
+		close(s.closed)
 		s.stopLeases()
 		s.mu.Unlock()
 	})
 	s.wg.Wait()
+}
+
+// start runs f as a goroutine that Close waits for; false means that it is too late.
+func (s *Store) start(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.closed:
+		return false
+	default:
+		s.wg.Go(f)
+		return true
+	}
 }
 
 func (s *Store) reset() {

@@ -33,8 +33,8 @@ type pending struct {
 
 // Watch implements store.KV.
 func (c *Client) Watch(ctx context.Context, prefix string, from int64) <-chan store.WatchEvents {
-	out := make(chan store.WatchEvents)
-	c.s.wg.Go(func() {
+	out := make(chan store.WatchEvents, 1)
+	started := c.s.start(func() {
 		defer close(out)
 		w := &watcher{prefix: prefix, from: from, wake: make(chan struct{}, 1)}
 		err := c.watch(ctx, w, out)
@@ -47,6 +47,10 @@ func (c *Client) Watch(ctx context.Context, prefix string, from int64) <-chan st
 		case <-c.s.closed:
 		}
 	})
+	if !started {
+		out <- store.WatchEvents{Err: errClosed}
+		close(out)
+	}
 	return out
 }
 
