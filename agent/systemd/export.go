@@ -44,7 +44,7 @@ func newExportReader(r io.Reader) *exportReader {
 // next returns the next entry, or io.EOF. An entry that is cut off at the end is
 // io.ErrUnexpectedEOF.
 func (x *exportReader) next() (LogEntry, error) {
-	entry := LogEntry{Priority: 6}
+	entry := draft{LogEntry: LogEntry{Priority: 6}}
 	for fields := 0; ; {
 		line, err := x.line()
 		if err != nil {
@@ -55,7 +55,7 @@ func (x *exportReader) next() (LogEntry, error) {
 		}
 		if len(line) == 0 {
 			if fields > 0 {
-				return entry, nil
+				return entry.LogEntry, nil
 			}
 			continue // empty lines between entries
 		}
@@ -122,9 +122,15 @@ func cutOff(err error) error {
 	return err
 }
 
-// set takes in one field. A field of systemd's about a unit wins over the one of
-// the process that logged: "Started web.service" belongs to web.service.
-func (e *LogEntry) set(name string, value []byte) {
+// draft is an entry that is being read.
+type draft struct {
+	LogEntry
+	unitRank int // of the field that Unit is from
+}
+
+// set takes in one field. What systemd says about a unit belongs to that unit, and
+// a line of a user's unit to it, not to the user's systemd.
+func (e *draft) set(name string, value []byte) {
 	switch name {
 	case "MESSAGE":
 		e.Message = bytes.Clone(value)
@@ -137,11 +143,11 @@ func (e *LogEntry) set(name string, value []byte) {
 			e.PID = pid
 		}
 	case "UNIT", "USER_UNIT":
-		e.Unit = string(value)
-	case "_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT":
-		if e.Unit == "" {
-			e.Unit = string(value)
-		}
+		e.unit(3, value)
+	case "_SYSTEMD_USER_UNIT":
+		e.unit(2, value)
+	case "_SYSTEMD_UNIT":
+		e.unit(1, value)
 	case "INVOCATION_ID", "USER_INVOCATION_ID":
 		e.InvocationID = string(value)
 	case "_SYSTEMD_INVOCATION_ID":
@@ -162,5 +168,11 @@ func (e *LogEntry) set(name string, value []byte) {
 		if us, err := strconv.ParseInt(string(value), 10, 64); err == nil {
 			e.Monotonic = time.Duration(us) * time.Microsecond
 		}
+	}
+}
+
+func (e *draft) unit(rank int, name []byte) {
+	if rank >= e.unitRank {
+		e.unitRank, e.Unit = rank, string(name)
 	}
 }

@@ -66,6 +66,7 @@ func TestExport(t *testing.T) {
 		{"systemd's line about a unit", "_SYSTEMD_UNIT=init.scope\nUNIT=web.service\nINVOCATION_ID=i\n_SYSTEMD_INVOCATION_ID=j\n\n", []LogEntry{
 			{Priority: 6, Unit: "web.service", InvocationID: "i"},
 		}, nil},
+		{"a user's unit", "_SYSTEMD_USER_UNIT=web.service\n_SYSTEMD_UNIT=user@1000.service\n\n", []LogEntry{{Priority: 6, Unit: "web.service"}}, nil},
 		{"numbers that are none", "PRIORITY=9\n_PID=x\n__REALTIME_TIMESTAMP=\n\n", []LogEntry{{Priority: 6}}, nil},
 		{"cut off between fields", whole + "MESSAGE=a\n", []LogEntry{wholeEntry}, io.ErrUnexpectedEOF},
 		{"cut off in a line", whole + "MESS", []LogEntry{wholeEntry}, io.ErrUnexpectedEOF},

@@ -22,7 +22,8 @@ import (
 //	CGO_ENABLED=0 go test -c -tags e2e -o systemd.test ./agent/systemd
 //	systemd.test -test.v
 //
-// FLOTILLA_TEST_USER=1 runs them on the calling user's systemd instead.
+// FLOTILLA_TEST_USER=1 runs them on the calling user's systemd instead; the user
+// must be allowed to read the journal (group systemd-journal).
 
 func userMode() bool { return os.Getenv("FLOTILLA_TEST_USER") != "" }
 
@@ -56,7 +57,7 @@ func TestContractOnSystemd(t *testing.T) {
 			HostUnit:   "dbus.service", HostOfOurs: "getty@tty7.service",
 		}
 		if userMode() {
-			h.HostOfOurs = "dbus.service"
+			h.HostOfOurs, h.Systemctl = "dbus.service", "/bin/systemctl --user"
 		}
 		return h
 	})
@@ -234,6 +235,9 @@ func TestConnectsAgain(t *testing.T) {
 }
 
 func TestReexec(t *testing.T) {
+	if userMode() {
+		t.Skip("a user may not make the host's systemd execute itself anew")
+	}
 	m := mustManager(t)
 	const name = "suite-reexec.service"
 	installed(t, m, map[string]string{name: "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep 2\n"})

@@ -1,6 +1,7 @@
 package systemdtest
 
 import (
+	"cmp"
 	"errors"
 	"testing"
 	"time"
@@ -132,10 +133,11 @@ func timerPast(t *testing.T, h Host) {
 }
 
 func timerStops(t *testing.T, h Host) {
+	systemctl := cmp.Or(h.Systemctl, "/bin/systemctl")
 	install(t, h, map[string]string{
 		"fence.target":   "[Unit]\nDescription=fence\n",
 		"fenced.service": behindFence + runsOn,
-		"fire.service":   "[Service]\nType=oneshot\nExecStart=/bin/systemctl --no-block stop %sfence.target\n",
+		"fire.service":   "[Service]\nType=oneshot\nExecStart=" + systemctl + " --no-block stop %sfence.target\n",
 	})
 	must(t, h, systemd.Start, "fence.target", systemd.Done)
 	must(t, h, systemd.Start, "fenced.service", systemd.Done)

@@ -63,6 +63,7 @@ type Host struct {
 	Kill       func(unit string) error           // SIGKILL for a service's main process
 	PutForeign func(name string, b []byte) error // a file in Folder by another hand
 	DelForeign func(name string) error           // takes it away
+	Systemctl  string                            // how a unit calls it; empty: /bin/systemctl
 	HostUnit   string                            // a unit that the host has elsewhere
 	HostOfOurs string                            // an instance whose template the host has elsewhere
 }
