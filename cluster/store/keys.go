@@ -53,10 +53,13 @@ func (k keys) status(w cluster.Where) string       { return k.statusesOf(w.Host)
 func (k keys) orphan(w cluster.Where) string {
 	return k.orphans() + string(w.Host) + "/" + string(w.Unit)
 }
+
 func (k keys) unitOf(key string) cluster.Unit {
 	return cluster.Unit(strings.TrimPrefix(key, k.units()))
 }
+
 func (k keys) blobOf(key string) units.Hash { return units.Hash(strings.TrimPrefix(key, k.blobs())) }
+
 func (k keys) aliveOf(key string) cluster.HostID {
 	return cluster.HostID(strings.TrimPrefix(key, k.alives()))
 }

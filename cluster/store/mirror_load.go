@@ -37,7 +37,9 @@ func (m *Mirror) load(ctx context.Context) (*decoder, error) {
 func (s *Store) readAll(ctx context.Context) ([]KeyValue, int64, error) {
 	k := s.keys
 	ranges := []Range{
-		{Key: k.store()}, {Key: k.failover()}, {Key: k.hostsEpoch()},
+		{Key: k.store()},
+		{Key: k.failover()},
+		{Key: k.hostsEpoch()},
 		Prefix(k.hosts()), Prefix(k.infos()), Prefix(k.alives()),
 		Prefix(k.units()), Prefix(k.orders()), Prefix(k.statuses()), Prefix(k.orphans()),
 	}
