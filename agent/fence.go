@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,13 +62,27 @@ func writeFenceUnits(files UnitFiles, have map[cluster.Unit]UnitFile) (changed b
 }
 
 // fenceFile is what /run/flotilla/fence.json holds: which timers may be armed, and
-// when the newest fires. A timer's name is there before the timer is.
+// when each fires. A timer's name is there before the timer is.
 type fenceFile struct {
-	Boot   string        `json:"boot"`
-	Number int64         `json:"number"`
-	Timers []string      `json:"timers,omitempty"`
-	Fire   time.Duration `json:"fire,omitempty"` // CLOCK_BOOTTIME
-	Raised bool          `json:"raised,omitempty"`
+	Boot   string  `json:"boot"`
+	Number int64   `json:"number"`
+	Timers []armed `json:"timers,omitempty"`
+	Raised bool    `json:"raised,omitempty"`
+}
+
+// armed is one timer and the instant at which it fires, on CLOCK_BOOTTIME.
+type armed struct {
+	Name string        `json:"name"`
+	Fire time.Duration `json:"fire"`
+}
+
+// earliest is when the first of the timers fires, and whether there is one. Two are armed
+// when the process before died between arming one and stopping the other.
+func (f fenceFile) earliest() (time.Duration, bool) {
+	if len(f.Timers) == 0 {
+		return 0, false
+	}
+	return slices.MinFunc(f.Timers, func(a, b armed) int { return cmp.Compare(a.Fire, b.Fire) }).Fire, true
 }
 
 // fence is the dead man's switch. Each confirmed renewal arms a new timer at an absolute
@@ -179,7 +194,7 @@ func (f *fence) arm(ctx context.Context, fire time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if up && f.file.Raised && f.clock.Boottime() >= f.file.Fire {
+	if first, ok := f.file.earliest(); up && ok && f.clock.Boottime() >= first {
 		return f.fell(ctx)
 	}
 	if !up {
@@ -187,7 +202,7 @@ func (f *fence) arm(ctx context.Context, fire time.Duration) error {
 			return err
 		}
 	}
-	if up && fire == f.file.Fire && len(f.file.Timers) == 1 {
+	if up && len(f.file.Timers) == 1 && fire == f.file.Timers[0].Fire {
 		f.publish(func(s *fenceState) { s.until = fire })
 		return nil
 	}
@@ -198,7 +213,7 @@ func (f *fence) arm(ctx context.Context, fire time.Duration) error {
 	old := slices.Clone(f.file.Timers)
 	f.file.Number++
 	name := fmt.Sprintf("%s-%d.timer", fencePrefix, f.file.Number)
-	f.file.Timers, f.file.Fire, f.file.Raised = append(slices.Clone(old), name), fire, true
+	f.file.Timers, f.file.Raised = append(slices.Clone(old), armed{name, fire}), true
 	if err := writeJSON(f.path, f.file, false); err != nil {
 		return err
 	}
@@ -246,9 +261,11 @@ func (f *fence) raise(ctx context.Context) error {
 	if f.file.Raised {
 		f.metrics.fenceFired.Inc()
 		f.log.Warn("the fence switch had fired: the lease was not confirmed in time; fenced units start again after a fresh read of the orders")
-		last := f.file.Fire
+		last, _ := f.file.earliest()
 		f.publish(func(s *fenceState) { s.until, s.fired, s.last = 0, s.fired+1, last })
 		f.file.Raised = false
+		now := f.clock.Boottime()
+		f.file.Timers = slices.DeleteFunc(f.file.Timers, func(t armed) bool { return t.Fire <= now })
 	}
 	r := f.systemd.Jobs(ctx, []Job{{FenceTarget, Start}})[0]
 	if r.Err != nil {
@@ -261,13 +278,13 @@ func (f *fence) raise(ctx context.Context) error {
 }
 
 // drop stops timers that a newer one replaced.
-func (f *fence) drop(ctx context.Context, old []string) error {
+func (f *fence) drop(ctx context.Context, old []armed) error {
 	if len(old) == 0 {
 		return nil
 	}
 	jobs := make([]Job, len(old))
-	for i, name := range old {
-		jobs[i] = Job{cluster.Unit(name), Stop}
+	for i, t := range old {
+		jobs[i] = Job{cluster.Unit(t.Name), Stop}
 	}
 	var errs []error
 	for _, r := range f.systemd.Jobs(ctx, jobs) {
@@ -276,7 +293,7 @@ func (f *fence) drop(ctx context.Context, old []string) error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("stop the timers before: %w", err)
 	}
-	f.file.Timers = slices.DeleteFunc(f.file.Timers, func(n string) bool { return slices.Contains(old, n) })
+	f.file.Timers = slices.DeleteFunc(f.file.Timers, func(t armed) bool { return slices.Contains(old, t) })
 	return writeJSON(f.path, f.file, false)
 }
 
