@@ -100,6 +100,16 @@ func (o Observed) Stopped() bool {
 	return o.Active == "" || o.Active == "inactive" || o.Active == "failed"
 }
 
+// starting reports whether a start may be under way of which nothing is seen yet: its
+// job was about to be enqueued, and systemd may carry it out at any moment.
+func (f Found) starting() bool {
+	if f.Flying == Start || f.Flying == Restart {
+		return true
+	}
+	a := f.Applied.settled(f.Observed)
+	return a.Doing == Start || a.Doing == Restart
+}
+
 // supervised reports whether a start would change nothing.
 func (o Observed) supervised() bool { return !o.Stopped() && o.Active != "deactivating" }
 
@@ -190,7 +200,7 @@ func (r *round) gone(name cluster.Unit, w Wanted, f Found) {
 	if f.Fragment != "" && f.Fragment != r.path(name) { // what runs there is the host's
 		f.Observed = Observed{}
 	}
-	if !f.Stopped() && (f.Ours || f.Fragment != "") {
+	if f.starting() || !f.Stopped() && (f.Ours || f.Fragment != "") {
 		if f.Flying != Stop && !f.Later {
 			r.add(Stop, name, w.Reason)
 		}
@@ -214,8 +224,8 @@ func (r *round) gone(name cluster.Unit, w Wanted, f Found) {
 // loaded wants the files there and the unit not started. A unit that was launched
 // before is stopped; one that something else on the host started is not.
 func (r *round) loaded(name cluster.Unit, w Wanted, f Found) {
-	a := f.Applied
-	if !f.Stopped() && (a.Launched || a.Doing == Stop && a.Before == f.Invocation) {
+	a := f.Applied.settled(f.Observed)
+	if f.starting() || !f.Stopped() && (a.Launched || a.Doing == Stop && a.Before == f.Invocation) {
 		if f.Flying != Stop && !f.Later {
 			r.add(Stop, name, w.Reason)
 		}
@@ -225,7 +235,7 @@ func (r *round) loaded(name cluster.Unit, w Wanted, f Found) {
 		return
 	}
 	done := Applied{Boot: r.have.Boot, Generation: w.Generation, Order: w.State, Run: w.Run, Restart: w.Restart}
-	if a != done {
+	if f.Applied != done {
 		r.add(Record, name, "loaded")
 	}
 }

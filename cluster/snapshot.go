@@ -23,7 +23,7 @@ type Snapshot struct {
 	Resumed    int64                       // mod revision of the operator's failover resume, 0 without one
 
 	Several     map[Unit]bool               // units with more than one placement, tombstones included
-	Orphans     map[Unit]map[HostID]*Status // the statuses that say Orphan, by unit
+	Orphans     map[Unit]map[HostID]*Status // statuses of units that run without an order, by unit: see Status.Unordered
 	OrphanStops map[Where]int64             // mod revisions of orphan/<host>/<unit>: an operator wants this orphan stopped
 }
 
@@ -127,6 +127,7 @@ func (s *Snapshot) DeletePlaced(w Where) {
 	}
 	if h := s.Hosts[w.Host]; h != nil {
 		delete(h.Placed, w.Unit)
+		s.noteOrphan(w)
 		s.prune(h)
 	}
 }
@@ -134,7 +135,15 @@ func (s *Snapshot) DeletePlaced(w Where) {
 // SetStatus records an agent's report of one unit.
 func (s *Snapshot) SetStatus(w Where, st *Status) {
 	s.host(w.Host).Status[w.Unit] = st
-	if !st.Orphan {
+	s.noteOrphan(w)
+}
+
+// noteOrphan keeps Orphans up to date. A unit whose order has just vanished counts before
+// its host says so, so that it is not placed elsewhere in between.
+func (s *Snapshot) noteOrphan(w Where) {
+	h := s.Hosts[w.Host]
+	st := h.Status[w.Unit]
+	if st == nil || !st.Unordered(h.Placed[w.Unit] != nil) {
 		s.deleteOrphan(w)
 		return
 	}

@@ -120,6 +120,19 @@ func (s *Status) Acknowledged(p Placement) bool {
 	return s != nil && p.State == Gone && s.Order == Gone && s.Generation >= p.Generation
 }
 
+// Unordered says that the unit runs on its host without an order: the host says so, or
+// there is none while it says that the unit runs.
+func (s *Status) Unordered(placed bool) bool {
+	if s.Orphan || placed {
+		return s.Orphan
+	}
+	switch s.State.Active {
+	case "active", "activating", "reloading", "deactivating":
+		return true
+	}
+	return false
+}
+
 // View is all that one agent obeys, read at one revision: the placements under
 // to/<host>/ and the store's identity. An agent acts on complete views only.
 type View struct {

@@ -194,5 +194,5 @@ func (p *planner) stopOrphans() {
 // isOrphan says that a living host reports the unit as running without any order.
 func (p *planner) isOrphan(u cluster.Unit, h *host) bool {
 	st, ok := h.StatusOf(u)
-	return ok && st.Orphan && p.order(u, h) == 0
+	return ok && st.Unordered(h.Placed[u] != nil) && p.order(u, h) == 0
 }
