@@ -285,3 +285,8 @@ func unreachable(err error) error {
 	}
 	return err
 }
+
+// Local is what the daemon says of itself and its agent; it needs no store.
+func (c *Client) Local(ctx context.Context) (Local, error) {
+	return get[Local](ctx, c, "/v1/local", nil)
+}
