@@ -86,7 +86,7 @@ func (r *reporter) step(ctx context.Context) bool {
 	limited, cancel := context.WithTimeout(ctx, r.limit)
 	defer cancel()
 	if r.known != lease {
-		if err := r.learn(limited); err != nil {
+		if err := r.learn(limited, lease); err != nil {
 			r.failed(ctx, err)
 			return false
 		}
@@ -126,18 +126,22 @@ func (r *reporter) failed(ctx context.Context, err error) {
 	}
 }
 
-// learn reads what the store has of us.
-func (r *reporter) learn(ctx context.Context) error {
-	info, has, err := r.door.Reported(ctx)
+// learn reads what the store has of us. It writes our info first: then no report whose
+// outcome was unknown can arrive after the reading.
+func (r *reporter) learn(ctx context.Context, lease Lease) error {
+	r.mu.Lock()
+	info := r.info
+	r.mu.Unlock()
+	if err := r.door.Report(ctx, lease, &info, nil, nil); err != nil {
+		return err
+	}
+	_, has, err := r.door.Reported(ctx)
 	if err != nil {
 		return err
 	}
-	r.sent, r.sentInfo = map[cluster.Unit][]byte{}, nil
+	r.sent, r.sentInfo = map[cluster.Unit][]byte{}, encoded(info)
 	for name, st := range has {
 		r.sent[name] = encoded(st)
-	}
-	if info != nil {
-		r.sentInfo = encoded(info)
 	}
 	return nil
 }

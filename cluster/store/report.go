@@ -12,21 +12,23 @@ import (
 // Report writes what an agent says of its host: info unless nil, statuses, and
 // deletions of statuses. Each transaction compares the store's identity and the
 // agent's own life, so that neither a wiped store nor the host of a duplicate is
-// written: ErrForeignStore, ErrLapsed, or a *TakenError. After an error a part may
-// have been written; the same report may be sent again.
+// written: ErrForeignStore, ErrLapsed, or a *TakenError. After an error a part may have
+// been written, or may be still: the caller reports info alone, after which nothing
+// that was sent before arrives any more, then reads what is Reported, and goes on.
 func (s *Store) Report(ctx context.Context, l Lease, info *cluster.HostInfo, put map[cluster.Unit]cluster.Status, del []cluster.Unit) error {
 	items, err := s.reportItems(l.Host, info, put, del)
 	if err != nil {
 		return err
 	}
-	alive := Compare{Key: s.keys.alive(l.Host), Target: CreateRev, Rev: l.AliveRev}
-	b := newPacker(alive)
+	fixed := s.reportCompares(l, info != nil && len(items) == 1)
+	b := newPacker(fixed...)
 	flush := func() error {
 		if len(b.index) == 0 {
 			return nil
 		}
 		err := s.reportOne(ctx, l, b)
-		b = newPacker(alive)
+		fixed = s.reportCompares(l, false)
+		b = newPacker(fixed...)
 		return err
 	}
 	for i, it := range items {
@@ -41,6 +43,35 @@ func (s *Store) Report(ctx context.Context, l Lease, info *cluster.HostInfo, put
 		}
 	}
 	return flush()
+}
+
+// reported is the mod revision of hostinfo/<host> as this process wrote it last, in one
+// life of the host: the barrier of its reports.
+type reported struct {
+	alive int64
+	rev   int64
+}
+
+// reportCompares are what each transaction of a report compares. A report of info alone
+// makes a new barrier and so compares none.
+func (s *Store) reportCompares(l Lease, barrier bool) []Compare {
+	out := []Compare{{Key: s.keys.alive(l.Host), Target: CreateRev, Rev: l.AliveRev}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.reports[l.Host]; !barrier && r.alive == l.AliveRev && r.rev != 0 {
+		out = append(out, Compare{Key: s.keys.info(l.Host), Target: ModRev, Rev: r.rev})
+	}
+	return out
+}
+
+// noteReport remembers the barrier that a transaction wrote.
+func (s *Store) noteReport(l Lease, b *packer, rev int64) {
+	if _, wrote := b.wrote[s.keys.info(l.Host)]; !wrote {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reports[l.Host] = reported{l.AliveRev, rev}
 }
 
 func (s *Store) reportItems(host cluster.HostID, info *cluster.HostInfo, put map[cluster.Unit]cluster.Status, del []cluster.Unit) ([]item, error) {
@@ -74,11 +105,15 @@ func (s *Store) reportOne(ctx context.Context, l Lease, b *packer) error {
 		return fmt.Errorf("report of host %s: %w", l.Host, err)
 	}
 	if res.Succeeded {
+		s.noteReport(l, b, res.Revision)
 		return nil
 	}
 	kv, ok := first(res.Else[0])
 	if err := s.holds(l, kv, ok); err != nil {
 		return fmt.Errorf("report of host %s: %w", l.Host, err)
+	}
+	if len(res.Else) > 1 {
+		return fmt.Errorf("report of host %s: an earlier report arrived late", l.Host)
 	}
 	// The key has our create revision but another lease, or the compare failed without
 	// a visible reason: not ours to write.

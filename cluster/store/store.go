@@ -47,6 +47,7 @@ type Store struct {
 	want    *cluster.Identity // the store this process belongs to, once known
 	guard   []byte            // the bytes of key store, compared by each write; nil = not read yet
 	barrier barrier           // the newest one that a leader of this process wrote
+	reports map[cluster.HostID]reported
 
 	collectMu sync.Mutex
 	unnamed   map[units.Hash]unnamedBlob
@@ -65,6 +66,7 @@ func New(b Backend, prefix string, opt Options) *Store {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.unnamed = map[units.Hash]unnamedBlob{}
+	s.reports = map[cluster.HostID]reported{}
 	return s
 }
 
