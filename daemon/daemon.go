@@ -123,15 +123,26 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 		return nil, err
 	}
 	dir := unitDir(d.opt.User)
+	if err := dir.Sweep(); err != nil {
+		return nil, fmt.Errorf("tidy the folder of unit files: %w", err)
+	}
 	h := host{Manager: d.manager, dir: dir, journal: d.journal}
-	p := presence{store: d.store, host: d.host}
-	return agent.New(agent.Doors{
+	p := presence{store: d.store, host: d.host, version: d.opt.Version}
+	a, err := agent.New(agent.Doors{
 		Systemd: h, Changes: h, Timers: h, Files: h, Journal: h, Clock: clock{},
-		Views: d.store, Presence: p, Reporter: p,
+		Views: views{d.store}, Presence: p, Reporter: p,
 	}, agent.Options{
 		Host: d.host, Info: info, Timing: timing, UnitDir: dir.Path(),
 		StateDir: d.opt.Config.Data, RunDir: d.opt.RunDir, Log: d.log, Metrics: d.registry,
 	})
+	if err != nil {
+		return nil, err
+	}
+	// From the first request on nothing is written to another store than the one this host knows.
+	if id := a.State().Store; id.ID != "" {
+		d.store.Pin(id)
+	}
+	return a, nil
 }
 
 // run runs all parts; the first that fails ends the others.

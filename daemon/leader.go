@@ -58,6 +58,15 @@ func (t throne) Check(schema string, versions map[cluster.HostID]string) error {
 	return store.CheckVersion(t.me.Version, schema, versions)
 }
 
+// unnamedFor is how long a content must be named by nothing before it is deleted.
+const unnamedFor = 24 * time.Hour
+
+// Collect deletes contents that nothing has named for a day.
+func (t throne) Collect(ctx context.Context, term cluster.Term) (int, error) {
+	n, err := t.CollectBlobs(ctx, term, unnamedFor)
+	return n, leaderError(err)
+}
+
 // leaderError turns the store's words into the leader's.
 func leaderError(err error) error {
 	switch {

@@ -10,14 +10,31 @@ import (
 	"flotilla/cluster/store"
 )
 
-// presence shows the agent its life in the store.
-type presence struct {
-	store *store.Store
-	host  cluster.HostID
+// views shows the agent its orders.
+type views struct{ *store.Store }
+
+// View reads the orders. A store without an identity is a store, and not the absence of
+// one: the agent must see that it is not the one it knows.
+func (v views) View(ctx context.Context, host cluster.HostID) (cluster.View, error) {
+	view, err := v.Store.View(ctx, host)
+	if errors.Is(err, store.ErrNoStore) {
+		return cluster.View{Host: host}, nil
+	}
+	return view, err
 }
 
-// Announce makes the host alive.
+// presence shows the agent its life in the store.
+type presence struct {
+	store   *store.Store
+	host    cluster.HostID
+	version string
+}
+
+// Announce makes the host alive, if this version may write beside the others.
 func (p presence) Announce(ctx context.Context, a cluster.Alive, old agent.Lease) (agent.Lease, error) {
+	if err := p.store.CheckVersion(ctx, p.version, p.host); err != nil {
+		return agent.Lease{}, err
+	}
 	l, err := p.store.Announce(ctx, p.host, a, p.out(old))
 	return in(l), leaseError(err, taken, store.ErrLapsed, store.ErrLeaseNotFound)
 }

@@ -31,6 +31,7 @@ type fake struct {
 	resigned  int
 	reads     int
 	applied   [][]cluster.Orders
+	collected int
 	barriers  int
 
 	afterRead func()        // while planning ends
@@ -175,6 +176,16 @@ func (f *fake) Barrier(_ context.Context, term cluster.Term) (int64, error) {
 	return f.doLocked(func(*cluster.Snapshot) {}), nil
 }
 
+func (f *fake) Collect(_ context.Context, term cluster.Term) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.collected++
+	if term.Revision != f.term {
+		return 0, leader.ErrOver
+	}
+	return 0, nil
+}
+
 func (f *fake) Apply(_ context.Context, term cluster.Term, orders []cluster.Orders) (int64, []error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -285,6 +296,12 @@ func (f *fake) counts() counts {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return counts{f.campaigns, f.resigned, len(f.applied), f.barriers}
+}
+
+func (f *fake) collects() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.collected
 }
 
 // run starts a loop that ends with the test's bubble.

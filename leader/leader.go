@@ -34,6 +34,8 @@ type Store interface {
 	// Check says whether this binary may write beside these daemons into a store with
 	// this schema, without asking anybody.
 	Check(schema string, versions map[cluster.HostID]string) error
+	// Collect deletes contents that nothing has named for a day, and says how many.
+	Collect(ctx context.Context, term cluster.Term) (int, error)
 }
 
 // Mirror is what the loop reads. The snapshot may be used during the call of f only.
@@ -42,6 +44,9 @@ type Mirror interface {
 	Subscribe() (changed <-chan struct{}, cancel func())
 	WaitRevision(ctx context.Context, revision int64) error
 }
+
+// collectEvery is how often a leader looks for contents that nothing names.
+const collectEvery = time.Hour
 
 // Leadership is one term. Ctx descends from Campaign's and ends before anybody else can lead.
 type Leadership struct {

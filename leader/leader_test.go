@@ -46,6 +46,22 @@ func TestLeaderPlacesAndThenIsSilent(t *testing.T) {
 	})
 }
 
+func TestCollectsContentsOnceAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		_, stop := f.run(leader.Options{})
+		time.Sleep(3*time.Hour + time.Minute)
+		if got := f.collects(); got != 3 {
+			t.Errorf("collected %d times in three hours, want 3", got)
+		}
+		stop()
+		time.Sleep(2 * time.Hour)
+		if got := f.collects(); got != 3 {
+			t.Errorf("collected %d times after the term, want still 3", got)
+		}
+	})
+}
+
 // counter is the sum of a counter over its labels.
 func counter(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	t.Helper()

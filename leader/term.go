@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"flotilla/cluster"
@@ -15,11 +16,14 @@ import (
 // compare another leader key, so that whatever is still on its way can do no harm.
 // worked says that the term was of any use.
 func (l *Loop) lead(lead Leadership, changed <-chan struct{}) (worked bool) {
-	ctx, term := lead.Ctx, lead.Term
+	ctx, cancel := context.WithCancel(lead.Ctx)
+	term := lead.Term
 	l.metrics.terms.Inc()
 	l.metrics.leading.Set(1)
 	l.begin(term)
 	l.log.Info("leading", "term", term.Revision)
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() { l.sweep(ctx, term) })
 	err := l.mirror.WaitRevision(ctx, term.Revision)
 	for err == nil {
 		if err = l.round(ctx, term, changed); err == nil {
@@ -27,14 +31,35 @@ func (l *Loop) lead(lead Leadership, changed <-chan struct{}) (worked bool) {
 		}
 	}
 	if ctx.Err() != nil {
-		err = context.Cause(ctx)
+		err = context.Cause(lead.Ctx)
 	} else {
 		l.trouble(err)
 	}
+	cancel()
+	sweeper.Wait()
 	l.metrics.leading.Set(0)
 	l.end()
 	l.log.Info("no longer leading", "term", term.Revision, "reason", err)
 	return worked
+}
+
+// sweep collects contents that nothing names any more, now and then, until the term ends.
+func (l *Loop) sweep(ctx context.Context, term cluster.Term) {
+	tick := time.NewTicker(collectEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		switch n, err := l.store.Collect(ctx, term); {
+		case err != nil && ctx.Err() == nil:
+			l.log.Warn("collect contents that nothing names", "err", err)
+		case n > 0:
+			l.log.Info("collected contents that nothing named", "count", n)
+		}
+	}
 }
 
 // errUnfit says that this version may not write any more.
