@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func runMain(m *testing.M) (code int) {
 		return 1
 	}
 	defer log.Close()
-	bed, err = testbed.Boot(ctx, testbed.Options{Lab: hosts.Options{Name: "e2e", Log: log}, Hosts: 3})
+	bed, err = testbed.Boot(ctx, testbed.Options{Lab: hosts.Options{Name: cmp.Or(os.Getenv("FLOTILLA_E2E_LAB"), "e2e"), Log: log}, Hosts: 3})
 	if err == nil {
 		err = bed.Form(ctx)
 	}
