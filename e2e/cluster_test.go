@@ -21,29 +21,17 @@ import (
 	"flotilla/e2e/testbed"
 )
 
-// bed is the cluster that the scenarios share.
+// bed is the cluster that the scenarios share, booted by the first that needs it.
 var bed *testbed.Bed
 
 func TestMain(m *testing.M) { os.Exit(runMain(m)) }
 
 func runMain(m *testing.M) (code int) {
-	ctx := context.Background()
-	log, err := os.Create(filepath.Join(os.TempDir(), "flotilla-e2e.log"))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		return 1
-	}
-	defer log.Close()
-	bed, err = testbed.Boot(ctx, testbed.Options{Lab: hosts.Options{Name: cmp.Or(os.Getenv("FLOTILLA_E2E_LAB"), "e2e"), Log: log}, Hosts: 3})
-	if err == nil {
-		err = bed.Form(ctx)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "e2e: make the cluster (log in %s): %v\n", log.Name(), err)
-		return 1
-	}
 	defer func() {
-		if err := bed.Lab.Close(ctx); err != nil {
+		if bed == nil {
+			return
+		}
+		if err := bed.Lab.Close(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			code = 1
 		}
@@ -51,9 +39,40 @@ func runMain(m *testing.M) (code int) {
 	return m.Run()
 }
 
+// shared boots the shared cluster once. Tests that use it do not run in parallel.
+func shared(t *testing.T) {
+	t.Helper()
+	if bed != nil {
+		return
+	}
+	b, err := boot(cmp.Or(os.Getenv("FLOTILLA_E2E_LAB"), "e2e"), 3)
+	bed = b // even half a lab is closed
+	if err == nil {
+		err = bed.Form(context.Background())
+	}
+	if err != nil {
+		t.Fatalf("make the shared cluster: %v", err)
+	}
+}
+
+// boot makes the hosts of a lab, without a cluster.
+func boot(lab string, n int) (*testbed.Bed, error) {
+	path := filepath.Join(os.TempDir(), "flotilla-"+lab+".log")
+	log, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := testbed.Boot(context.Background(), testbed.Options{Lab: hosts.Options{Name: lab, Log: log}, Hosts: n})
+	if err != nil {
+		return b, fmt.Errorf("boot the hosts (log in %s): %w", path, err)
+	}
+	return b, nil
+}
+
 // scenario gives a test its deadline, and leaves the shared cluster clean at its end.
 func scenario(t *testing.T) context.Context {
 	t.Helper()
+	shared(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(func() {
 		if t.Failed() {

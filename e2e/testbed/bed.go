@@ -45,7 +45,8 @@ type Bed struct {
 	App    string
 }
 
-// Boot opens a lab and boots hosts with the binary and the image on each; no cluster yet.
+// Boot opens a lab and boots hosts with the binary and the image on each; no cluster
+// yet. After an error a bed that is not nil has a lab to close.
 func Boot(ctx context.Context, o Options) (*Bed, error) {
 	root, err := moduleRoot()
 	if err != nil {
@@ -60,11 +61,11 @@ func Boot(ctx context.Context, o Options) (*Bed, error) {
 	}
 	if b.App == "" {
 		if b.App, err = hosts.BuildApp(ctx, b.Lab.Shared()); err != nil {
-			return nil, err
+			return b, err
 		}
 	}
 	if b.Hosts, err = b.Lab.Boot(ctx, o.Hosts); err != nil {
-		return nil, err
+		return b, err
 	}
 	group, gctx := errgroup.WithContext(ctx)
 	for _, h := range b.Hosts {
