@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"flotilla/e2e/hosts"
 	"flotilla/e2e/testbed"
 )
@@ -75,10 +77,26 @@ func TestAgentKilled(t *testing.T) {
 	before := running(t, ctx, bed.Hosts[0])
 	flotilla(t, ctx, "start", "--no-wait", fmt.Sprintf("many@{1..%d}", n))
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 12 {
-		for _, h := range bed.Hosts {
-			exec(t, ctx, h, "sh", "-c", fmt.Sprintf("sleep 0.%03d; systemctl kill -s KILL --kill-whom=main %s", rng.IntN(300), testbed.Agent))
+	var group errgroup.Group
+	for _, h := range bed.Hosts {
+		moments := make([]string, 8)
+		for i := range moments {
+			moments[i] = fmt.Sprintf("0.%03d", rng.IntN(700))
 		}
+		group.Go(func() error {
+			args := append([]string{"sh", "-ec", `unit=$1; shift
+				for moment; do
+					while pid=$(systemctl show -P MainPID "$unit"); [ "$pid" = 0 ]; do sleep 0.01; done
+					sleep "$moment"
+					kill -KILL "$pid"
+					while [ "$(systemctl show -P MainPID "$unit")" = "$pid" ]; do sleep 0.01; done
+				done`, "killer", testbed.Agent}, moments...)
+			_, err := h.Exec(ctx, nil, args...)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	after := running(t, ctx, bed.Hosts[0])
 	if len(after) != n+5 {
