@@ -1,0 +1,140 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"flotilla/agent"
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/cluster/store/memory"
+	"flotilla/leader"
+	"flotilla/members"
+)
+
+func TestInOrderBeginsWithTheMemberHere(t *testing.T) {
+	all := []string{"https://10.0.0.1:7118", "https://10.0.0.2:7118", "https://10.0.0.3:7118"}
+	member := members.Config{Address: "10.0.0.2", Etcd: members.EtcdMember{Member: true, ClientPort: 7118}}
+	for _, known := range [][]string{all, all[:1], nil} {
+		got := inOrder(member, known)
+		if len(got) == 0 || got[0] != "https://10.0.0.2:7118" {
+			t.Errorf("inOrder(%v) = %v, want the member on this host first", known, got)
+		}
+		for _, k := range known {
+			if n := count(got, k); n != 1 {
+				t.Errorf("inOrder(%v) = %v, want %s once, got it %d times", known, got, k, n)
+			}
+		}
+	}
+	client := members.Config{Address: "10.0.0.2"}
+	got := inOrder(client, all)
+	slices.Sort(got)
+	if !slices.Equal(got, all) {
+		t.Errorf("inOrder(%v) for a client = %v, want the same members", all, got)
+	}
+}
+
+func count(list []string, s string) int {
+	n := 0
+	for _, x := range list {
+		if x == s {
+			n++
+		}
+	}
+	return n
+}
+
+func TestExternalOptionsSayWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.crt")
+	if err := os.WriteFile(empty, []byte("no pem"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		etcd members.ExternalEtcd
+		want string
+	}{
+		{"no password file", members.ExternalEtcd{Endpoints: []string{"https://e:1"}, PasswordFile: dir + "/none"}, "read the etcd password"},
+		{"no CA file", members.ExternalEtcd{Endpoints: []string{"https://e:1"}, CA: dir + "/none"}, "read the etcd CA"},
+		{"CA without a certificate", members.ExternalEtcd{Endpoints: []string{"https://e:1"}, CA: empty}, "give the CA of your etcd"},
+		{"no key", members.ExternalEtcd{Endpoints: []string{"https://e:1"}, Cert: empty, Key: dir + "/none"}, "load the etcd client certificate"},
+	} {
+		if _, err := externalOptions(c.etcd, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: externalOptions() = %v, want an error with %q", c.name, err, c.want)
+		}
+	}
+	plain, err := externalOptions(members.ExternalEtcd{Endpoints: []string{"http://127.0.0.1:1"}, Username: "u"}, nil)
+	if err != nil || plain.TLS != nil || plain.Username != "u" {
+		t.Errorf("externalOptions() of plain loopback = %+v, %v, want no TLS and the user", plain, err)
+	}
+}
+
+func TestClassify(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{store.ErrNotFound, http.StatusNotFound},
+		{fmt.Errorf("unit web.service: %w", store.ErrConflict), http.StatusConflict},
+		{store.ErrForeignStore, http.StatusServiceUnavailable},
+		{fmt.Errorf("put: %w", context.DeadlineExceeded), http.StatusGatewayTimeout},
+		{errors.New("surprise"), http.StatusInternalServerError},
+	} {
+		if got, _ := classify(c.err); got != c.want {
+			t.Errorf("classify(%v) = %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+// TestLoopsHearTheirOwnWords: the loops compare errors of their own, so the doors'
+// errors must arrive as those.
+func TestLoopsHearTheirOwnWords(t *testing.T) {
+	for _, c := range []struct{ in, want error }{
+		{store.ErrStale, leader.ErrStale}, {store.ErrDeposed, leader.ErrOver}, {store.ErrForeignStore, leader.ErrOver},
+	} {
+		if got := leaderError(fmt.Errorf("apply: %w", c.in)); !errors.Is(got, c.want) {
+			t.Errorf("leaderError(%v) = %v, want %v", c.in, got, c.want)
+		}
+	}
+	ctx := t.Context()
+	backend := memory.New(memory.Options{Kind: true})
+	t.Cleanup(backend.Close)
+	st := store.New(backend, "", store.Options{})
+	host := cluster.HostID(strings.Repeat("a", 32))
+	if view, err := (views{st}).View(ctx, host); err != nil || view.Store.ID != "" {
+		t.Errorf("View() of a store without identity = %+v, %v, want a view of no store", view, err)
+	}
+	if _, err := st.Init(ctx); err != nil {
+		t.Fatal(err)
+	}
+	p := presence{store: st, host: host, version: "0.1.0"}
+	lease, err := p.Announce(ctx, cluster.Alive{Boot: "b", Nonce: "one", Version: "0.1.0"}, agent.Lease{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken *agent.TakenError
+	if _, err := p.Announce(ctx, cluster.Alive{Boot: "b", Nonce: "two", Version: "0.1.0"}, agent.Lease{}); !errors.As(err, &taken) || taken.Lease.Nonce != "one" {
+		t.Errorf("Announce() of a twin = %v, want *agent.TakenError that names the first life", err)
+	}
+	if err := backend.Revoke(ctx, store.LeaseID(lease.ID)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Renew(ctx, lease); !errors.Is(err, agent.ErrLost) {
+		t.Errorf("Renew() of an ended lease = %v, want agent.ErrLost", err)
+	}
+	old := presence{store: st, host: cluster.HostID(strings.Repeat("b", 32)), version: "0.9.0"}
+	if _, err := p.Announce(ctx, cluster.Alive{Boot: "b", Nonce: "three", Version: "0.1.0"}, agent.Lease{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Announce(ctx, cluster.Alive{Boot: "b", Nonce: "n", Version: "0.9.0"}, agent.Lease{}); err == nil {
+		t.Error("Announce() of a version eight minors away: no error, want a refusal")
+	}
+}
