@@ -110,6 +110,12 @@ func (f Found) starting() bool {
 	return a.Doing == Start || a.Doing == Restart
 }
 
+// unseen reports whether a start was handed to systemd of which nothing is seen yet. A stop
+// waits for it: jobs are handed over side by side, and the stop might come first.
+func (f Found) unseen() bool {
+	return (f.Flying == Start || f.Flying == Restart) && f.Applied.settled(f.Observed).Doing != 0
+}
+
 // supervised reports whether a start would change nothing.
 func (o Observed) supervised() bool { return !o.Stopped() && o.Active != "deactivating" }
 
@@ -200,6 +206,9 @@ func (r *round) gone(name cluster.Unit, w Wanted, f Found) {
 	if f.Fragment != "" && f.Fragment != r.path(name) { // what runs there is the host's
 		f.Observed = Observed{}
 	}
+	if f.unseen() {
+		return
+	}
 	if f.starting() || !f.Stopped() && (f.Ours || f.Fragment != "") {
 		if f.Flying != Stop && !f.Later {
 			r.add(Stop, name, w.Reason)
@@ -224,6 +233,9 @@ func (r *round) gone(name cluster.Unit, w Wanted, f Found) {
 // loaded wants the files there and the unit not started. A unit that was launched
 // before is stopped; one that something else on the host started is not.
 func (r *round) loaded(name cluster.Unit, w Wanted, f Found) {
+	if f.unseen() {
+		return
+	}
 	a := f.Applied.settled(f.Observed)
 	if f.starting() || !f.Stopped() && (a.Launched || a.Doing == Stop && a.Before == f.Invocation) {
 		if f.Flying != Stop && !f.Later {
@@ -244,6 +256,9 @@ func (r *round) loaded(name cluster.Unit, w Wanted, f Found) {
 func (r *round) launched(name cluster.Unit, w Wanted, f Found) {
 	if !r.files(name, w, f) {
 		return
+	}
+	if f.Flying == Stop {
+		return // its end decides whether a start is needed
 	}
 	a := f.Applied.settled(f.Observed)
 	starting := a.Doing == Start || a.Doing == Restart

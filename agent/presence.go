@@ -191,7 +191,7 @@ func (p *presence) announce(ctx context.Context) time.Duration {
 	case errors.Is(err, ErrLost):
 		p.watch = watch{}
 		p.set(func(s *presenceState) { s.lease = Lease{} })
-		return 0
+		return p.timing.Renewal() / 8 // a store may keep the key of an ended lease for a moment
 	}
 	if ctx.Err() == nil {
 		p.link.down()
