@@ -1,0 +1,280 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"flotilla/agent"
+	"flotilla/agent/systemd/fake"
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/leader"
+)
+
+// Host is one simulated machine: a fake systemd and the process that a daemon is, which
+// holds the agent and, on a candidate, the leader loop.
+type Host struct {
+	w         *World
+	name      string
+	id        cluster.HostID
+	candidate bool
+	labels    map[string]string
+	machine   *fake.Host
+	truth     *truth
+
+	mu    sync.Mutex
+	proc  *process // nil while none lives
+	lives int      // folders made so far
+	lag   time.Duration
+	log   *slog.Logger
+}
+
+// process is one life of a host's daemon.
+type process struct {
+	gate   *gate // to the outside
+	stall  *gate // to the leader's writes
+	agent  *agent.Agent
+	loop   *leader.Loop // nil on a host that is no candidate
+	store  *store.Store
+	cancel context.CancelFunc
+}
+
+func newHost(w *World, n int, name string) *Host {
+	h := &Host{
+		w: w, name: name, id: cluster.HostID(fmt.Sprintf("%08x%024x", n+1, 1)),
+		candidate: n < w.opt.Candidates,
+		log:       w.opt.Log.With("host", name),
+		labels:    map[string]string{"zone": string(rune('a' + n%3))},
+	}
+	h.machine = fake.New(fake.Options{
+		Seed: w.opt.Seed<<16 + uint64(n), StartTime: w.opt.StartTime, StopTime: w.opt.StopTime, ReloadTime: w.opt.ReloadTime,
+		Behave: behave, MachineID: string(h.id),
+	})
+	h.truth = &truth{name: name, id: h.id, booted: time.Now(), up: map[cluster.Unit]*run{}, tally: map[cluster.Unit]int{}}
+	if w.Judge != nil {
+		w.Judge.mu.Lock()
+		w.Judge.machines = append(w.Judge.machines, h.truth)
+		w.Judge.mu.Unlock()
+		h.machine.Observe(func(e fake.Event) { w.Judge.happened(h.truth, e) })
+	}
+	return h
+}
+
+// client is the name of the host's way to the store.
+func (h *Host) client() string { return h.name }
+
+func (h *Host) folder(life int, kind string) string {
+	return filepath.Join(h.w.opt.Dir, h.name, fmt.Sprint(life), kind)
+}
+
+// Start starts the host's daemon if none lives.
+func (h *Host) Start() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.proc != nil {
+		return nil
+	}
+	p := &process{stall: newGate(nil)}
+	p.gate = newGate(func() { h.Kill() })
+	p.gate.lag = h.lag
+	seams := h.w.opt.seams
+	backend := store.Backend(h.w.Store.Of(h.client()))
+	if seams.backend != nil {
+		backend = seams.backend(backend)
+	}
+	p.store = store.New(wire{Backend: backend, gate: p.gate, name: string(h.id), after: h.w.after}, "", store.Options{TTL: h.w.opt.Timing.TTL, Log: h.log})
+	if err := h.newAgent(p); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	h.w.run(func() {
+		if err := p.agent.Run(ctx); err != nil && ctx.Err() == nil && h.w.Judge != nil {
+			h.w.Judge.Breach("agent of %s ended by itself: %v", h.name, err)
+		}
+	})
+	if h.candidate {
+		h.newLeader(ctx, p)
+	}
+	h.proc = p
+	if h.w.Judge != nil {
+		h.w.Judge.mu.Lock()
+		h.truth.lives++
+		h.w.Judge.mu.Unlock()
+	}
+	return nil
+}
+
+func (h *Host) newAgent(p *process) error {
+	m := machine{Host: h.machine, dir: h.machine.Dir(), gate: p.gate}
+	l := life{p.store, h.id}
+	doors := agent.Doors{
+		Systemd: m, Changes: m, Timers: m, Files: m, Journal: m, Clock: m,
+		Views: views{p.store}, Presence: l, Reporter: l,
+	}
+	if f := h.w.opt.seams.doors; f != nil {
+		f(&doors)
+	}
+	boot := h.machine.BootID()
+	var err error
+	p.agent, err = agent.New(doors, agent.Options{
+		Host: h.id, Timing: h.w.opt.Timing, Log: h.log,
+		Info:     cluster.HostInfo{Boot: boot, Name: h.name, Address: h.name + ":7117", Version: version1, Labels: h.labels},
+		StateDir: h.folder(h.lives, "state"), RunDir: h.folder(h.lives, "run"),
+	})
+	return err
+}
+
+// version1 is the version that all simulated daemons say.
+const version1 = "1.0.0"
+
+func (h *Host) newLeader(ctx context.Context, p *process) {
+	source := store.NewMirror(p.store, nil)
+	mirror := leader.Mirror(source)
+	seat := leader.Store(throne{p.store, cluster.LeaderInfo{Host: h.id, Address: h.name + ":7117", Version: version1}, p.stall})
+	seams := h.w.opt.seams
+	if seams.mirror != nil {
+		mirror = seams.mirror(mirror)
+	}
+	if seams.leader != nil {
+		seat = seams.leader(seat)
+	}
+	p.loop = leader.New(leader.Options{Store: seat, Mirror: mirror, Plan: h.w.opt.Plan, Log: h.log})
+	h.w.run(func() { _ = source.Run(ctx) })
+	h.w.run(func() { _ = p.loop.Run(ctx) })
+}
+
+// Kill ends the daemon as SIGKILL does: it does nothing more, and its files stay as they are.
+func (h *Host) Kill() { h.end(true) }
+
+func (h *Host) end(keepRun bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.proc
+	if p == nil {
+		if !keepRun {
+			h.successor(false)
+		}
+		return
+	}
+	p.gate.kill()
+	p.stall.kill()
+	h.successor(keepRun)
+	h.proc = nil
+	p.cancel()
+}
+
+// successor copies the folders for the next life; what a dead process still writes goes
+// to the old ones.
+func (h *Host) successor(keepRun bool) {
+	old := h.lives
+	h.lives++
+	kinds := []string{"state"}
+	if keepRun {
+		kinds = append(kinds, "run")
+	}
+	for _, kind := range kinds {
+		if err := copyTree(h.folder(old, kind), h.folder(h.lives, kind)); err != nil && h.w.Judge != nil {
+			h.w.Judge.Breach("copy the folders of %s: %v", h.name, err)
+		}
+	}
+}
+
+// copyTree copies a folder; files that vanish meanwhile are left out.
+func copyTree(from, to string) error {
+	entries, err := os.ReadDir(from)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		src, dst := filepath.Join(from, e.Name()), filepath.Join(to, e.Name())
+		if e.IsDir() {
+			err = copyTree(src, dst)
+		} else {
+			err = copyFile(src, dst)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	data, err := os.ReadFile(from)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o600)
+}
+
+// PowerOff ends everything on the host at once; /run is lost.
+func (h *Host) PowerOff() {
+	h.machine.PowerLoss()
+	h.end(false)
+}
+
+// Boot starts a host without power, and its daemon.
+func (h *Host) Boot() error {
+	h.machine.Boot()
+	return h.Start()
+}
+
+// process is the living one, or nil.
+func (h *Host) process() *process {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.proc
+}
+
+// Freeze stops the daemon's process where it is, or lets it go on. systemd is not frozen.
+func (h *Host) Freeze(on bool) {
+	if p := h.process(); p != nil {
+		p.gate.freeze(on)
+	}
+}
+
+// Stall holds the writes of this host's leader up, or lets them go.
+func (h *Host) Stall(on bool) {
+	if p := h.process(); p != nil {
+		p.stall.freeze(on)
+	}
+}
+
+// Slow has every answer of the store come later by d.
+func (h *Host) Slow(d time.Duration) {
+	h.mu.Lock()
+	h.lag = d
+	h.mu.Unlock()
+	if p := h.process(); p != nil {
+		p.gate.slow(d)
+	}
+}
+
+// Fuse kills the daemon when it has used its doors n more times.
+func (h *Host) Fuse(n int) {
+	if p := h.process(); p != nil {
+		p.gate.light(n)
+	}
+}
+
+// Leads says whether this host's leader loop believes to lead.
+func (h *Host) Leads() bool {
+	p := h.process()
+	return p != nil && p.loop != nil && p.loop.Latest().Leading
+}

@@ -1,0 +1,98 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"flotilla/agent/systemd/fake"
+	"flotilla/cluster"
+)
+
+// The kinds of simulated units stand in their names.
+const (
+	plain  = "plain"  // runs on
+	fenced = "fence"  // runs on, on one host at most; odd ones ignore SIGTERM
+	apart  = "apart"  // conflicts with its like
+	follow = "follow" // runs where plain-N does
+	zoned  = "zone"   // runs in zone a
+	global = "global" // runs everywhere
+	exits  = "exit"   // ends by itself
+	fails  = "fail"   // fails at once
+	deaf   = "deaf"   // ignores SIGTERM for four seconds
+)
+
+// ends says whether units of this name end by themselves.
+func ends(u cluster.Unit) bool {
+	return strings.HasPrefix(string(u), exits) || strings.HasPrefix(string(u), fails)
+}
+
+// behave is how the processes of simulated units behave.
+func behave(name string) (fake.Behaviour, bool) {
+	kind, rest, _ := strings.Cut(name, "-")
+	odd := len(rest) > 0 && (rest[0]-'0')%2 == 1
+	switch kind {
+	case fenced:
+		return fake.Behaviour{IgnoreTerm: odd}, true
+	case deaf:
+		return fake.Behaviour{IgnoreTerm: true}, true
+	case exits:
+		return fake.Behaviour{Exits: true, Run: 20 * time.Second}, true
+	case fails:
+		return fake.Behaviour{Exits: true, Status: 1}, true
+	}
+	return fake.Behaviour{}, false
+}
+
+// content is the unit file of a unit, in one of its versions.
+func content(u cluster.Unit, version int) []byte {
+	kind, n, _ := strings.Cut(strings.TrimSuffix(string(u), ".service"), "-")
+	var b strings.Builder
+	fmt.Fprintf(&b, "[Service]\nExecStart=/bin/app --version %d\n", version)
+	if kind != exits && kind != fails {
+		b.WriteString("Restart=always\nRestartSec=1\n")
+	}
+	if kind == deaf {
+		b.WriteString("TimeoutStopSec=4\n")
+	}
+	b.WriteString("[X-Flotilla]\n")
+	switch kind {
+	case fenced:
+		b.WriteString("Fence=yes\n")
+	case apart:
+		b.WriteString("Conflicts=" + apart + "-*.service\n")
+	case follow:
+		b.WriteString("MachineOf=" + plain + "-" + n + ".service\n")
+	case zoned:
+		b.WriteString("MachineMetadata=zone=a\n")
+	case global:
+		b.WriteString("Global=true\n")
+	}
+	return []byte(b.String())
+}
+
+// populate draws the names of n units.
+func populate(rng *rand.Rand, n int) []cluster.Unit {
+	shares := []struct {
+		kind string
+		part int
+	}{{plain, 8}, {fenced, 4}, {apart, 2}, {follow, 2}, {zoned, 2}, {global, 1}, {exits, 1}, {fails, 1}, {deaf, 2}}
+	total := 0
+	for _, s := range shares {
+		total += s.part
+	}
+	count := map[string]int{}
+	var out []cluster.Unit
+	for range n {
+		at := rng.IntN(total)
+		for _, s := range shares {
+			if at -= s.part; at < 0 {
+				count[s.kind]++
+				out = append(out, cluster.Unit(fmt.Sprintf("%s-%d.service", s.kind, count[s.kind])))
+				break
+			}
+		}
+	}
+	return out
+}
