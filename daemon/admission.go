@@ -48,17 +48,6 @@ func (d *Daemon) newJoiner(ctx context.Context) error {
 	return nil
 }
 
-// retire takes the member of a host that does not come back out of our etcd, so that
-// the next host that joins can have its place.
-func (d *Daemon) retire(ctx context.Context, host cluster.HostID) error {
-	err := members.Leave(ctx, d.members, string(host))
-	var refused *members.Refusal
-	if errors.As(err, &refused) {
-		return api.Refuse(refused.Status, refused.Hint, "%s", refused.Message)
-	}
-	return err
-}
-
 // endpointsEvery is how often a host asks which etcd members there are.
 const endpointsEvery = time.Minute
 

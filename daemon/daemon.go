@@ -260,8 +260,5 @@ func (d *Daemon) apiOptions() api.Options {
 	if d.mirror != nil {
 		out.Mirror = d.mirror
 	}
-	if d.members != nil {
-		out.Retire = d.retire
-	}
 	return out
 }
