@@ -153,11 +153,12 @@ func TestCleanup(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustWrite(t, filepath.Join(o.Paths.EtcdData(), "member", "x"), "data", 0o600)
+	mustWrite(t, filepath.Join(o.Paths.Var, "view.json"), "{}", 0o600)
 	aside, err := Cleanup(o.Paths, o.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"flotilla.json", "pki/ca.key", "pki/host.crt", "etcd/member/x"} {
+	for _, f := range []string{"flotilla.json", "pki/ca.key", "pki/host.crt", "etcd/member/x", "view.json"} {
 		if is, err := exists(filepath.Join(aside, f)); !is || err != nil {
 			t.Errorf("%s in %s: %v, %v, want true", f, aside, is, err)
 		}

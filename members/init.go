@@ -170,14 +170,15 @@ func initCA(files PKI, now time.Time) (*CA, error) {
 }
 
 // Cleanup ends this host's membership on its disk: configuration first, then the
-// certificates and the etcd data, all moved aside into a folder that it returns and
-// that nothing reads again. Stop the services before.
+// certificates, the etcd data and what the agent remembers of its cluster, all moved
+// aside into a folder that it returns and that nothing reads again. Stop the services before.
 func Cleanup(p Paths, now time.Time) (string, error) {
 	aside := filepath.Join(p.Var, "left-"+now.UTC().Format("20060102T150405.000"))
 	if err := os.MkdirAll(aside, 0o700); err != nil {
 		return "", fmt.Errorf("leave: %w", err)
 	}
-	for _, f := range []string{p.Config(), filepath.Join(p.Etc, "pki"), p.EtcdData()} {
+	view, blobs := filepath.Join(p.Var, "view.json"), filepath.Join(p.Var, "blob")
+	for _, f := range []string{p.Config(), filepath.Join(p.Etc, "pki"), p.EtcdData(), view, blobs} {
 		if is, err := exists(f); err != nil || !is {
 			if err != nil {
 				return "", fmt.Errorf("leave: %w", err)
