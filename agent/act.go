@@ -13,9 +13,6 @@ import (
 // up its ports first if it can do so at once, and a slow stop delays nobody.
 const headStart = 250 * time.Millisecond
 
-// reloadPause keeps a reload that only systemd's own word asks for from repeating.
-const reloadPause = 5 * time.Second
-
 // flight is a job whose end is not known yet.
 type flight struct {
 	verb   Kind
@@ -70,13 +67,15 @@ func (a *Agent) act(ctx context.Context, want Want, actions []Action) error {
 	if err != nil {
 		return err
 	}
-	failed := map[cluster.Unit]bool{}
+	failed, fresh := map[cluster.Unit]bool{}, a.fresh(want, of)
 	if err := a.change(want, append(of[Remove], of[Write]...), failed); err != nil {
 		return err
 	}
-	reloaded, err := a.reload(ctx, of[Reload], len(of[Remove])+len(of[Write]) > 0)
-	if err != nil {
-		return err
+	reloaded := fresh && len(failed) == 0 && a.noticed(ctx, of[Write])
+	if !reloaded {
+		if reloaded, err = a.reload(ctx, of[Reload], len(of[Remove])+len(of[Write]) > 0); err != nil {
+			return err
+		}
 	}
 	if !reloaded {
 		delete(of, Record) // it would claim what systemd does not know yet
@@ -172,32 +171,6 @@ func (a *Agent) write(name cluster.Unit, w Wanted) error {
 	}
 	a.files[name] = UnitFile{Unit: name, Blob: w.Blob, DropIn: w.DropIn}
 	return nil
-}
-
-// reload makes systemd read the files. It is false while it has not, and then nothing
-// is started.
-func (a *Agent) reload(ctx context.Context, asked []Action, changed bool) (bool, error) {
-	if len(asked) == 0 && !a.owesLoad {
-		return true, nil
-	}
-	if !changed && !a.owesLoad && time.Since(a.reloadAt) < reloadPause {
-		return true, nil
-	}
-	if err := a.step("reload"); err != nil {
-		return false, err
-	}
-	a.owesLoad = true
-	if err := a.doors.Systemd.Reload(ctx); err != nil {
-		if ctx.Err() == nil {
-			a.failed(Reload, "", err)
-		}
-		return false, nil
-	}
-	a.owesLoad, a.reloadAt = false, time.Now()
-	a.tellAll()
-	a.fence.poke()
-	a.did(Action{Kind: Reload})
-	return true, nil
 }
 
 // note keeps the applied records.

@@ -337,3 +337,35 @@ func TestDamagedFilesStopNothing(t *testing.T) {
 		w.same(before)
 	})
 }
+
+func TestNewUnitsNeedNoReloadWhereSystemdNoticesThem(t *testing.T) {
+	for _, notices := range []bool{false, true} {
+		t.Run(fmt.Sprint(notices), func(t *testing.T) {
+			inWorld(t, kind(), fake.Options{Notices: notices}, func(w *world) {
+				w.start()
+				first := w.launch("first.service", "/bin/a") // an agent's first pass always reloads
+				w.settled(map[string]cluster.Placement{"first.service": first})
+				before := w.count("reload", "")
+				p := w.launch("web.service", "/bin/web")
+				w.settled(map[string]cluster.Placement{"web.service": p})
+				want := 1
+				if notices {
+					want = 0
+				}
+				if n := w.count("reload", "") - before; n != want {
+					t.Errorf("%d reloads for a new unit, want %d", n, want)
+				}
+				u, err := w.host.Units(t.Context(), []string{"web.service"})
+				if err != nil || len(u[0].DropInPaths) != 1 || u[0].NeedDaemonReload {
+					t.Errorf("Units = %+v, %v, want our drop-in read", u, err)
+				}
+				p.Blob = w.blob("[Service]\nExecStart=/bin/new\n")
+				p = w.order("web.service", p)
+				w.until("the new file to be reported", func() bool { return w.statuses()["web.service"].Blob == p.Blob })
+				if n := w.count("reload", "") - before; n != want+1 {
+					t.Errorf("%d reloads after a change, want %d: systemd does not read a known unit again by itself", n, want+1)
+				}
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ package systemd_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -338,5 +339,24 @@ func BenchmarkRearm(b *testing.B) {
 	}
 	if _, err := m.Stop(b.Context(), timer(i-1)); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// The agent starts new units without a daemon-reload where systemd reads them when asked.
+func TestNewUnitIsReadWithoutReload(t *testing.T) {
+	m := mustManager(t)
+	const name = "suite-noticed.service"
+	dir := systemd.NewDir(paths())
+	if err := errors.Join(dir.WriteDropIn(name, systemd.DropIn, []byte("[Service]\nEnvironment=A=b\n")), dir.Write(name, []byte("[Service]\nExecStart=/bin/sleep 60\n"))); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(dir.Remove(name), m.Reload(context.Background())); err != nil {
+			t.Error(err)
+		}
+	})
+	got, err := m.Units(t.Context(), []string{name})
+	if err != nil || got[0].Load != systemd.Loaded || len(got[0].DropInPaths) != 1 || got[0].NeedDaemonReload {
+		t.Errorf("Units(%s) = %+v, %v, want it read from its files", name, got, err)
 	}
 }

@@ -43,6 +43,9 @@ type Options struct {
 	// Behave overrides what the unit's ExecStart= says. It knows /bin/true,
 	// /bin/false, /bin/sleep N and "systemctl stop UNIT…"; anything else runs on.
 	Behave func(name string) (Behaviour, bool)
+	// Notices has a unit that was never known read from its new files when it is asked
+	// for, without a reload, as systemd does. False is the unkind way.
+	Notices bool
 	// MachineID names the host; empty: drawn from the seed.
 	MachineID string
 }

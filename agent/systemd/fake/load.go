@@ -164,6 +164,10 @@ func (h *Host) Units(ctx context.Context, names []string) ([]systemd.Unit, error
 	}
 	units := make([]systemd.Unit, len(names))
 	for i, name := range names {
+		if h.opts.Notices && h.dirty[name] && h.defs[name] == nil {
+			h.load(name)
+			delete(h.dirty, name)
+		}
 		units[i] = h.report(name)
 	}
 	return units, nil
