@@ -6,29 +6,48 @@ cd "$(dirname "$0")/.."
 unset GOFLAGS
 
 work=.flotilla
-mkdir -p "$work"
 log=$work/demo.log
+lab=${FLOTILLA_DEMO:-demo} # the lab's name
+export CGO_ENABLED=0
+
+# fail says in which step it ended, and shows the end of the log.
+fail() {
+  tail -n 5 "$log" >&2
+  echo "demo: error: $1: see $log" >&2
+  exit 1
+}
+
+build_demo() { go build -trimpath -buildvcs=false -o bin/demo ./e2e/demo; }
 
 case "${1:-}" in
 down)
-  [ "$(id -u)" = 0 ] || { echo "demo-down needs root: sudo make demo-down" >&2; exit 1; }
-  if [ -x bin/demo ]; then bin/demo down; fi
+  [[ $EUID == 0 ]] || {
+    echo "make demo-down: error: hosts can be removed by root only; run: sudo make demo-down" >&2
+    exit 1
+  }
+  # Another checkout of this repository may have made the hosts.
+  if [[ -x bin/demo || -d /run/flotilla-lab/$lab || -d ${FLOTILLA_CACHE:-/var/cache/flotilla}/labs/$lab ]]; then
+    [[ -x bin/demo ]] || build_demo
+    bin/demo down "$lab"
+  fi
   rm -f "$work/endpoint"
   ;;
 up)
+  trap 'echo >&2; echo "demo: interrupted; make demo starts it anew" >&2; exit 130' INT TERM
   began=$EPOCHREALTIME
-  step() { # NAME: seconds since the last step, and what was done
+  step() { # what was done, with the seconds since the last step
     local now=$EPOCHREALTIME
-    awk -v a="$began" -v b="$now" -v s="$1" 'BEGIN{printf "%6.1fs  %s\n", b-a, s}'
+    awk -v a="$began" -v b="$now" -v s="$1" 'BEGIN { printf "%6.1fs  %s\n", b - a, s }'
     began=$now
   }
-  : >"$log"
   FLOTILLA_LOG=$log e2e/hosts/prepare.sh demo
-  step "packages are there (noise goes to $log)"
-  make --no-print-directory build >>"$log" 2>&1 || { tail -5 "$log" >&2; echo "demo: the build failed: see $log" >&2; exit 1; }
-  CGO_ENABLED=0 go build -buildvcs=false -o bin/demo ./e2e/demo >>"$log" 2>&1 || { tail -5 "$log" >&2; exit 1; }
-  step "built bin/flotilla, one static binary of $(($(stat -c %s bin/flotilla) / 1000000)) MB"
-  exec bin/demo up "$log"
+  rm -f "$work/endpoint"
+  step "packages: all there (noise goes to $log)"
+  make --no-print-directory build >>"$log" 2>&1 || fail "the build failed"
+  build_demo >>"$log" 2>&1 || fail "the build failed"
+  step "build: bin/flotilla, one static binary of $(($(stat -c %s bin/flotilla) / 1000000)) MB"
+  trap - INT TERM
+  exec bin/demo up "$lab" "$log"
   ;;
 *)
   echo "usage: e2e/demo.sh up|down" >&2

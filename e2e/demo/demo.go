@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ const (
 
 // demo is a run of it.
 type demo struct {
+	lab   string // its name; there is one demo on a machine
 	bed   *testbed.Bed
 	log   io.Writer
 	steps *steps
@@ -32,13 +34,21 @@ func (d *demo) leave() {
 	}
 }
 
+func (d *demo) image(ctx context.Context) error {
+	if _, err := hosts.Image(ctx, "", d.log); err != nil {
+		return err
+	}
+	d.steps.done("host image: there (kept for next time)")
+	return nil
+}
+
 func (d *demo) boot(ctx context.Context) error {
 	var err error
-	d.bed, err = testbed.Boot(ctx, testbed.Options{Lab: hosts.Options{Name: labName, Log: d.log}, Hosts: 3})
+	d.bed, err = testbed.Boot(ctx, testbed.Options{Lab: hosts.Options{Name: d.lab, Log: d.log}, Hosts: 3})
 	if err != nil {
 		return err
 	}
-	d.steps.done("three hosts booted: real systemd, Docker and Podman in each")
+	d.steps.done("three hosts: booted, with systemd, Docker and Podman in each")
 	return nil
 }
 
@@ -47,10 +57,10 @@ func (d *demo) form(ctx context.Context) error {
 	if err := d.bed.Form(ctx); err != nil {
 		return err
 	}
-	if err := os.WriteFile(endpoint, []byte(testbed.Endpoint(d.bed.Hosts[0])+"\n"), 0o644); err != nil {
+	if err := errors.Join(os.WriteFile(endpoint+".new", []byte(testbed.Endpoint(d.bed.Hosts[0])+"\n"), 0o644), os.Rename(endpoint+".new", endpoint)); err != nil {
 		return err
 	}
-	d.steps.done("one cluster: etcd on all three, mutual TLS")
+	d.steps.done("one cluster: etcd on all three, mutual TLS between them")
 	return nil
 }
 
@@ -70,7 +80,7 @@ func (d *demo) deploy(ctx context.Context) error {
 	if _, err := d.flotilla(ctx, "start", fmt.Sprintf("web@{1..%d}", replicas)); err != nil {
 		return err
 	}
-	d.steps.done("flotilla start web@{1..%d}: %d containers run, %s", replicas, replicas, d.spread(ctx))
+	d.steps.done("deploy: flotilla start web@{1..%d}, %d containers run, %s", replicas, replicas, d.spread(ctx))
 	return nil
 }
 
@@ -106,7 +116,7 @@ func (d *demo) kill(ctx context.Context) error {
 			untouched++
 		}
 	}
-	d.steps.done("killed %s: noticed after %.1fs, whole again after %.1fs; %d units moved, %d of %d others untouched",
+	d.steps.done("%s killed: noticed after %.1fs, whole again after %.1fs, %d moved, %d of %d others untouched",
 		victim.Name(), noticed.Seconds(), time.Since(began).Seconds(), moved, untouched, len(before)-moved)
 	return nil
 }
@@ -120,7 +130,15 @@ func (d *demo) back(ctx context.Context) error {
 	if err := testbed.AwaitHost(ctx, d.bed.Hosts[0], victim, "alive"); err != nil {
 		return err
 	}
-	d.steps.done("booted %s again: it is back in the cluster, no unit was moved for it", victim.Name())
+	// It first acknowledges that what moved away is no longer its own.
+	err := hosts.Wait(ctx, time.Minute, "all is settled", func(ctx context.Context) error {
+		_, err := d.instances(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	d.steps.done("%s booted again: back in the cluster, nothing moved for it", victim.Name())
 	return nil
 }
 

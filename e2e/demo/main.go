@@ -1,7 +1,7 @@
 // Command demo shows flotilla on three real hosts that it boots on this machine:
 //
-//	demo up LOG   boots, joins, deploys, kills a host, and leaves the cluster up
-//	demo down     removes everything but the host image
+//	demo up LAB LOG   boots, joins, deploys, kills a host, and leaves the cluster up
+//	demo down LAB     removes everything but the host image
 //
 // It drives the hosts as a user would: the binary is copied there, init and join are
 // typed there, and all else goes through bin/flotilla.
@@ -9,8 +9,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -19,10 +19,20 @@ import (
 	"flotilla/e2e/hosts"
 )
 
+// interrupted is the exit code of a program that a person ended with Ctrl-C.
+const interrupted = 130
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
+	err := run(ctx, os.Args[1:])
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "\ndemo: interrupted; make demo starts it anew, make demo-down removes what there is")
+		os.Exit(interrupted)
+	default:
 		fmt.Fprintf(os.Stderr, "demo: error: %v\n", err)
 		os.Exit(1)
 	}
@@ -30,21 +40,13 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	switch {
-	case len(args) == 2 && args[0] == "up":
-		log, err := os.OpenFile(args[1], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			return err
-		}
-		defer log.Close()
-		return up(ctx, log)
-	case len(args) == 1 && args[0] == "down":
-		return hosts.Remove(ctx, hosts.Options{Name: labName})
+	case len(args) == 3 && args[0] == "up":
+		return up(ctx, args[1], args[2])
+	case len(args) == 2 && args[0] == "down":
+		return hosts.Remove(ctx, hosts.Options{Name: args[1]})
 	}
-	return fmt.Errorf("usage: demo up LOG | demo down")
+	return errors.New("usage: demo up LAB LOG | demo down LAB")
 }
-
-// labName is the demo's lab; there is one on a machine.
-const labName = "demo"
 
 // steps prints what was done, with the seconds it took.
 type steps struct{ began time.Time }
@@ -55,18 +57,23 @@ func (s *steps) done(format string, args ...any) {
 }
 
 // up is the demo, from the host image to what to type next.
-func up(ctx context.Context, log io.Writer) error {
-	s := &steps{began: time.Now()}
-	if _, err := hosts.Image(ctx, "", log); err != nil {
+func up(ctx context.Context, lab, logFile string) error {
+	log, err := os.OpenFile(logFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
 		return err
 	}
-	s.done("host image is there (kept for next time)")
-
-	d := &demo{log: log, steps: s}
+	defer log.Close()
+	d := &demo{lab: lab, log: log, steps: &steps{began: time.Now()}}
 	defer d.leave()
-	for _, step := range []func(context.Context) error{d.boot, d.form, d.deploy, d.kill, d.back} {
-		if err := step(ctx); err != nil {
-			return fmt.Errorf("%w (see the log; make demo-down removes the hosts)", err)
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"host image", d.image}, {"hosts", d.boot}, {"cluster", d.form}, {"deploy", d.deploy}, {"kill", d.kill}, {"return", d.back},
+	} {
+		if err := step.do(ctx); err != nil {
+			fmt.Fprintf(log, "%s: %v\n", step.name, err)
+			return fmt.Errorf("%s: %w (log: %s; make demo-down removes the hosts)", step.name, err, logFile)
 		}
 	}
 	d.next()

@@ -7,7 +7,8 @@
 #
 # --key prints the folder without building it. Variables: FLOTILLA_CACHE
 # (default /var/cache/flotilla), FLOTILLA_MIRROR, FLOTILLA_SUITE (default suite).
-# A finished image has its final name; everything unfinished is thrown away.
+# A finished image has its final name; everything unfinished is thrown away, and so
+# are finished ones of an older recipe.
 set -euo pipefail
 
 cache=${FLOTILLA_CACHE:-/var/cache/flotilla}
@@ -78,7 +79,7 @@ mirror() {
 
 packages() {
   local list=(systemd systemd-sysv dbus iproute2 iptables nftables procps ca-certificates libnss-myhostname
-    podman crun netavark aardvark-dns docker.io)
+    podman crun netavark aardvark-dns docker.io libpam-systemd dbus-user-session)
   case $suite in
     bookworm) ;;
     *) [[ $family == ubuntu ]] || list+=(docker-cli) ;;
@@ -149,6 +150,15 @@ build() {
   settle "$tmp"
 }
 
+# prune deletes the suite's images of other recipes, but not one that a lab uses.
+prune() {
+  local old
+  for old in "$cache/images/$suite"-*; do
+    [[ $old != "$final" ]] || continue
+    grep -qsF "$old" "$cache"/labs/*/lab.json /proc/[0-9]*/mountinfo || rm -rf "$old"
+  done
+}
+
 if [[ $suite == --mirror ]]; then
   mirror
   exit 0
@@ -156,7 +166,7 @@ fi
 [[ $suite != default ]] || suite=$(default_suite)
 family=debian
 [[ $(distribution) == ubuntu && $suite == "$(own_codename)" ]] && family=ubuntu
-recipe=$(cat "${BASH_SOURCE[0]}")
+recipe=$(declare -f packages bootstrap trim settle)
 key=$(printf '%s %s %s' "$suite" "$(dpkg --print-architecture)" "$recipe" | sha256sum | cut -c1-12)
 final=$cache/images/$suite-$key
 
@@ -200,4 +210,5 @@ wait "$worker" || { worker=; fail "building the $suite host image failed; the re
 worker=
 mv "$tmp" "$final"
 trap - INT TERM HUP EXIT
+prune
 echo "$final"

@@ -4,8 +4,9 @@
 #   prepare.sh demo|test
 #
 # First checks, changing nothing: each line of the answer names what is missing
-# and what mends it. Then installs the packages that are missing, if any.
-# Variables: FLOTILLA_CACHE (default /var/cache/flotilla), FLOTILLA_MIN_MEMORY_MB,
+# and what mends it. Then starts the log anew and installs the packages that are
+# missing, if any. Variables: FLOTILLA_LOG (the log; default logs/packages.log in
+# the cache), FLOTILLA_CACHE (default /var/cache/flotilla), FLOTILLA_MIN_MEMORY_MB,
 # FLOTILLA_MIN_DISK_MB.
 set -euo pipefail
 
@@ -19,6 +20,7 @@ case $purpose in
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cache=${FLOTILLA_CACHE:-/var/cache/flotilla}
+log=${FLOTILLA_LOG:-$cache/logs/packages.log}
 command="make $purpose"
 failed=0
 
@@ -135,16 +137,15 @@ packages() {
 }
 
 install_missing() {
-  local list log=$cache/logs/packages.log
+  local list
   mapfile -t list < <(packages)
   ((${#list[@]})) || return 0
-  mkdir -p "$cache/logs"
   export DEBIAN_FRONTEND=noninteractive
   local get=(apt-get -y -q --no-install-recommends -o DPkg::Lock::Timeout=300)
   echo "installing ${list[*]}" >>"$log"
   "${get[@]}" install "${list[@]}" >>"$log" 2>&1 && return 0
-  # The package lists may be missing or out of date.
-  if ! "${get[@]}" update >>"$log" 2>&1 || ! "${get[@]}" install "${list[@]}" >>"$log" 2>&1; then
+  # The package lists may be out of date, or an earlier run was interrupted.
+  if ! { dpkg --configure -a && "${get[@]}" update && "${get[@]}" install "${list[@]}"; } >>"$log" 2>&1; then
     missing "apt-get could not install ${list[*]}" "read $log, mend what it says, and run $command again"
   fi
 }
@@ -155,5 +156,7 @@ check_memory
 check_disk
 check_rights
 ((failed == 0)) || exit 1
+mkdir -p "$(dirname "$log")"
+: >"$log"
 install_missing
 exit $failed
