@@ -5,6 +5,8 @@ import (
 	"maps"
 	"path/filepath"
 	"time"
+
+	"flotilla/cluster"
 )
 
 // reloadPause keeps a reload that only systemd's own word asks for from repeating.
