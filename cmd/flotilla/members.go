@@ -27,6 +27,7 @@ func clusterCommands() []*cli.Command {
 		{Name: "token", Category: groupCluster, Usage: "print a one-time token for a host that joins", Action: newToken, Flags: append(endpointFlags(),
 			&cli.StringFlag{Name: "ttl", Value: "1h", Usage: "how long it is good"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json or yaml"})},
+		{Name: "leave", Category: groupCluster, Usage: "end this host's membership of its cluster", Flags: leaveFlags(), Action: leaveCluster},
 		{Name: "accept-store", Category: groupCluster, Usage: "let frozen hosts follow a wiped or replaced etcd; stops nothing", Flags: endpointFlags(), Action: acceptStore},
 	}
 }
