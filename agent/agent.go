@@ -18,11 +18,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Doors are the outside that an agent needs. All are required.
+// Doors are the outside that an agent needs. All but Killer are required.
 type Doors struct {
 	Systemd  Systemd
 	Changes  Changes
 	Timers   Timers
+	Killer   Killer    // nil = the switch of fenced units has no second line
 	Files    UnitFiles // used by the agent's goroutine alone
 	Journal  Journal
 	Clock    Clock
@@ -158,8 +159,9 @@ func (a *Agent) build() error {
 	a.keeper, err = newKeeper(d.Views, o.Host, a.boot, o.StateDir, o.Timing.TTL, a.link, a.log, a.rouse)
 	damaged = errors.Join(damaged, err)
 	a.fence = &fence{
-		systemd: d.Systemd, timers: d.Timers, clock: d.Clock, path: filepath.Join(o.RunDir, "fence.json"),
-		log: a.log, metrics: a.metrics, tell: a.rouse, kick: make(chan struct{}, 1),
+		systemd: d.Systemd, timers: d.Timers, clock: d.Clock, killer: d.Killer, budget: o.Timing.StopBudget,
+		path: filepath.Join(o.RunDir, "fence.json"), log: a.log, metrics: a.metrics, tell: a.rouse,
+		kick: make(chan struct{}, 1), guardKick: make(chan struct{}, 1),
 	}
 	damaged = errors.Join(damaged, a.fence.load(a.boot))
 	a.reporter = &reporter{
@@ -212,6 +214,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.keeper.run(ctx) })
 	g.Go(func() error { return a.presence.run(ctx) })
 	g.Go(func() error { return a.fence.run(ctx) })
+	g.Go(func() error { return a.fence.guard(ctx) })
 	g.Go(func() error { return a.reporter.run(ctx) })
 	g.Go(func() error { return a.tails.run(ctx) })
 	g.Go(func() error { return a.listen(ctx, changes) })

@@ -54,6 +54,16 @@ func (d systemdDoor) Jobs(ctx context.Context, jobs []Job) []JobResult {
 	return out
 }
 
+type killerDoor struct{ h *fake.Host }
+
+func (d killerDoor) KillUnits(names []cluster.Unit) error {
+	asked := make([]string, len(names))
+	for i, n := range names {
+		asked[i] = string(n)
+	}
+	return d.h.Kill(asked)
+}
+
 type filesDoor struct{ *fake.Dir }
 
 func (d filesDoor) List() ([]UnitFile, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,10 +17,13 @@ import (
 )
 
 // The units of the dead man's switch. While FenceTarget is active fenced units may
-// run; FenceFire ends it, and with it all of them.
+// run; FenceFire ends it, and with it all of them. FenceKill ends those that still run when
+// the stop budget is spent: several ExecStop= lines, or units that wait for one another, would
+// take the budget each.
 const (
 	FenceTarget = "flotilla-fence.target"
 	FenceFire   = "flotilla-fence-fire.service"
+	FenceKill   = "flotilla-fence-kill.service"
 	fencePrefix = "flotilla-fence"
 )
 
@@ -33,11 +37,21 @@ Description=flotilla: this host's lease is confirmed, fenced units may run
 Description=flotilla: this host's lease was not confirmed in time, fenced units stop
 Conflicts=flotilla-fence.target
 Before=flotilla-fence.target
+Wants=flotilla-fence-kill.service
 StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
 ExecStart=/bin/true
+`
+	fenceKillFile = `[Unit]
+Description=flotilla: fenced units that take longer to stop than they may are killed
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sleep %s
+ExecStart=-/bin/sh -c 'exec systemctl kill --signal=KILL $$(systemctl show --property=ConsistsOf --value flotilla-fence.target)'
 `
 )
 
@@ -45,8 +59,9 @@ ExecStart=/bin/true
 func isFenceUnit(name cluster.Unit) bool { return strings.HasPrefix(string(name), fencePrefix) }
 
 // writeFenceUnits puts the static units in place. It says whether a reload is needed.
-func writeFenceUnits(files UnitFiles, have map[cluster.Unit]UnitFile) (changed bool, err error) {
-	for name, content := range map[string]string{FenceTarget: fenceTargetFile, FenceFire: fenceFireFile} {
+func writeFenceUnits(files UnitFiles, have map[cluster.Unit]UnitFile, budget time.Duration) (changed bool, err error) {
+	kill := fmt.Sprintf(fenceKillFile, strconv.FormatFloat(budget.Seconds(), 'f', -1, 64))
+	for name, content := range map[string]string{FenceTarget: fenceTargetFile, FenceFire: fenceFireFile, FenceKill: kill} {
 		if f, ok := have[cluster.Unit(name)]; ok && f.Blob == units.HashOf([]byte(content)) {
 			continue
 		}
@@ -92,17 +107,22 @@ type fence struct {
 	systemd Systemd
 	timers  Timers
 	clock   Clock
+	killer  Killer // nil = no second line
+	budget  time.Duration
 	path    string
 	log     *slog.Logger
 	metrics *metrics
 	tell    func()
-	kick    chan struct{}
+
+	kick, guardKick chan struct{}
 
 	file fenceFile // owned by run
 
 	mu     sync.Mutex
 	needed bool
-	fire   time.Duration // newest confirmation
+	names  []cluster.Unit // fenced units of this host, sorted
+	last   time.Duration  // newest confirmation, in this process or the one before
+	fire   time.Duration  // newest confirmation
 	state  fenceState
 }
 
@@ -123,8 +143,10 @@ func (f *fence) current() fenceState {
 func (f *fence) confirm(fire time.Duration) {
 	f.mu.Lock()
 	f.fire = max(f.fire, fire)
+	f.last = max(f.last, fire)
 	needed := f.needed
 	f.mu.Unlock()
+	f.pokeGuard()
 	if needed {
 		f.poke()
 	}
@@ -158,6 +180,9 @@ func (f *fence) load(boot string) error {
 	f.file = fenceFile{Boot: boot}
 	if ok && err == nil && had.Boot == boot {
 		f.file = had
+		for _, t := range had.Timers {
+			f.last = max(f.last, t.Fire)
+		}
 	}
 	return err
 }
@@ -266,6 +291,10 @@ func (f *fence) raise(ctx context.Context) error {
 		f.file.Raised = false
 		now := f.clock.Boottime()
 		f.file.Timers = slices.DeleteFunc(f.file.Timers, func(t armed) bool { return t.Fire <= now })
+	}
+	// What may still wait to kill those that were stopped must not meet those that start.
+	if r := f.systemd.Jobs(ctx, []Job{{FenceKill, Stop}})[0]; r.Err != nil {
+		return fmt.Errorf("raise the fence: %w", r.Err)
 	}
 	r := f.systemd.Jobs(ctx, []Job{{FenceTarget, Start}})[0]
 	if r.Err != nil {

@@ -123,3 +123,56 @@ func TestFencedUnitThatFailedBeforeIsNotStartedByTheFence(t *testing.T) {
 		}
 	})
 }
+
+// PID 1 is busy with a long reload when the switch should fire: the agent kills past it. After
+// that the switch fires all the same, and no restart of systemd's own comes before it.
+func TestFencedUnitsEndAlthoughSystemdIsBusy(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		blob := w.blob("[Service]\nExecStart=/bin/web\nRestart=always\n")
+		orders := map[string]cluster.Placement{
+			"single.service": w.order("single.service", cluster.Placement{State: cluster.Launched, Run: 1, Fence: true, Blob: blob}),
+			"web.service":    w.order("web.service", cluster.Placement{State: cluster.Launched, Run: 1, Blob: blob}),
+		}
+		w.settled(orders)
+		web := w.invocations()["web.service"]
+		w.mem.Partition("one", memory.CutAll)
+		w.host.Stall()
+		for w.count("kill", "single.service") == 0 {
+			if w.alive() == 0 {
+				t.Fatal("the lease ended while single.service still ran")
+			}
+			w.pass(50 * time.Millisecond)
+		}
+		w.pass(time.Minute)
+		w.host.Resume()
+		w.pass(time.Minute)
+		if now := w.invocations(); now["single.service"] != "" || now["web.service"] != web {
+			t.Errorf("running = %v, want web.service alone, untouched", now)
+		}
+		if n := w.count("start", "single.service"); n != 1 {
+			t.Errorf("single.service was started %d times while the host was cut off, want once", n)
+		}
+		w.mem.Partition("one", memory.CutNone)
+		w.settled(orders)
+		if n := w.count("kill", ""); n != 1 {
+			t.Errorf("%d units were killed, want one", n)
+		}
+	})
+}
+
+// While the lease is confirmed nobody is killed, however long systemd is busy.
+func TestBusySystemdAloneKillsNobody(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		orders := map[string]cluster.Placement{"single.service": w.launchFenced("single.service")}
+		w.settled(orders)
+		w.host.Stall()
+		w.pass(time.Minute)
+		w.host.Resume()
+		w.settled(orders)
+		if n := w.count("kill", ""); n != 0 {
+			t.Errorf("%d units were killed, want none", n)
+		}
+	})
+}

@@ -171,7 +171,7 @@ func (a *Agent) list() error {
 	for _, f := range found {
 		files[f.Unit] = f
 	}
-	changed, err := writeFenceUnits(a.doors.Files, files)
+	changed, err := writeFenceUnits(a.doors.Files, files, a.opt.Timing.StopBudget)
 	a.owesLoad = a.owesLoad || changed
 	if err != nil {
 		return err
@@ -210,9 +210,13 @@ func (a *Agent) noteFence(o orders, p presenceState) {
 	for _, p := range o.view.Place {
 		needed = needed || p.Fence && p.State != cluster.Gone
 	}
-	for _, f := range a.files {
-		needed = needed || fencedDropIn(f.DropIn)
+	var names []cluster.Unit
+	for n, f := range a.files {
+		if fencedDropIn(f.DropIn) {
+			needed, names = true, append(names, n)
+		}
 	}
+	a.fence.guards(names)
 	if a.fence.want(needed) && needed && p.settled {
 		a.presence.poke() // a confirmation now, not at the next renewal
 	}

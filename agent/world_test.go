@@ -59,7 +59,7 @@ func (w *world) newAgent(run string, host *fake.Host, client string) *Agent {
 	s := store.New(w.mem.Of(client), "", store.Options{})
 	door := presenceDoor{s, hostID}
 	a, err := New(Doors{
-		Systemd: systemdDoor{host}, Changes: host, Timers: host, Files: filesDoor{host.Dir()}, Journal: journalDoor{host},
+		Systemd: systemdDoor{host}, Changes: host, Timers: host, Killer: killerDoor{host}, Files: filesDoor{host.Dir()}, Journal: journalDoor{host},
 		Clock: clockDoor{host}, Views: viewsDoor{s}, Presence: door, Reporter: door,
 	}, Options{
 		Host: hostID, Info: cluster.HostInfo{Boot: host.BootID(), Name: client, Address: client + ":7117"},

@@ -129,7 +129,7 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 	h := host{Manager: d.manager, dir: dir, journal: d.journal}
 	p := presence{store: d.store, host: d.host, version: d.opt.Version}
 	a, err := agent.New(agent.Doors{
-		Systemd: h, Changes: h, Timers: h, Files: h, Journal: h, Clock: clock{},
+		Systemd: h, Changes: h, Timers: h, Killer: newKiller(d.opt.User, d.log), Files: h, Journal: h, Clock: clock{},
 		Views: views{d.store}, Presence: p, Reporter: p,
 	}, agent.Options{
 		Host: d.host, Info: info, Timing: timing, UnitDir: dir.Path(),

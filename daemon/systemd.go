@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -100,6 +101,32 @@ func (h host) LastLines(ctx context.Context, unit, invocation string, n int) ([]
 		out[i] = string(e.Message)
 	}
 	return out, nil
+}
+
+// killer ends units past systemd.
+type killer struct{ systemd.Groups }
+
+// KillUnits ends every process of these units.
+func (k killer) KillUnits(names []cluster.Unit) error {
+	plain := make([]string, len(names))
+	for i, n := range names {
+		plain[i] = string(n)
+	}
+	return k.Kill(plain)
+}
+
+// newKiller is nil for the systemd of a user, whose one host has nobody to be fenced from, and
+// where the units' control groups are not found.
+func newKiller(user bool, log *slog.Logger) agent.Killer {
+	if user {
+		return nil
+	}
+	groups, err := systemd.HostGroups()
+	if err != nil {
+		log.Warn("fenced units are stopped by systemd alone here", "err", err)
+		return nil
+	}
+	return killer{groups}
 }
 
 // clock is the kernel's: clock_gettime(2).

@@ -62,7 +62,9 @@ type Host struct {
 	chance   *rand.Rand
 	power    bool // false: nothing runs, calls fail
 	bus      bool // false: calls fail, units run
-	epoch    int  // raised at each power loss: what was scheduled before never happens
+	stalled  bool // see Stall
+	late     []func()
+	epoch    int // raised at each power loss: what was scheduled before never happens
 	bootedAt time.Time
 	bootID   string
 	nextPID  int
@@ -160,7 +162,7 @@ func (h *Host) PowerLoss() {
 		}
 	}
 	h.units = map[string]*unit{}
-	h.ready = nil
+	h.ready, h.late, h.stalled = nil, nil, false
 }
 
 // Boot starts a host that has lost its power.
@@ -214,7 +216,7 @@ func (h *Host) AddHostUnit(name, path, data string) {
 
 // reachable is nil if calls can be answered.
 func (h *Host) reachable() error {
-	if !h.power || !h.bus {
+	if !h.power || !h.bus || h.stalled {
 		return systemd.ErrDisconnected
 	}
 	return nil
@@ -236,7 +238,7 @@ func (h *Host) after(d time.Duration, do func()) {
 		if h.epoch != epoch || !h.power {
 			return
 		}
-		do()
+		h.notice(do)
 		h.settle()
 	})
 }
