@@ -35,10 +35,11 @@ func (d *Daemon) local() api.Local {
 	return out
 }
 
-// remembered is the store that this host's agent belongs to.
-func (d *Daemon) remembered() (cluster.Identity, bool) {
-	id := d.agent.State().Store
-	return id, id.ID != ""
+// remembered is the store that this host's agent belongs to; frozen says that it does
+// not follow what is there now.
+func (d *Daemon) remembered() (known cluster.Identity, frozen, ok bool) {
+	s := d.agent.State()
+	return s.Store, s.Frozen != "", s.Store.ID != ""
 }
 
 // ownUnits are the daemons' own services, whose lines "flotilla logs HOST" shows.

@@ -17,7 +17,7 @@ type users struct {
 	store   *store.Store
 	backend store.Backend
 	prefix  string
-	seen    func() (cluster.Identity, bool) // the store that this host's agent remembers
+	seen    func() (known cluster.Identity, frozen, ok bool) // the store that this host's agent remembers
 }
 
 // EditUnits changes unit heads.
@@ -41,8 +41,8 @@ func (u users) EditUnits(ctx context.Context, names []cluster.Unit, edit func(in
 }
 
 // EditHost changes what the operator says of a host.
-func (u users) EditHost(ctx context.Context, id cluster.HostID, edit func(*cluster.HostSpec) error) (int64, error) {
-	_, rev, err := u.store.EditHostSpec(ctx, id, 0, edit)
+func (u users) EditHost(ctx context.Context, id cluster.HostID, ifMatch int64, edit func(*cluster.HostSpec) error) (int64, error) {
+	_, rev, err := u.store.EditHostSpec(ctx, id, ifMatch, edit)
 	return rev, err
 }
 
@@ -62,9 +62,9 @@ func (u users) ResumeFailover(ctx context.Context, by cluster.Note) error {
 }
 
 // AcceptStore lets hosts follow the store that is there now although they remember
-// the one that this host remembers.
+// the one that this host remembers, or remember more of it: it may have been set back.
 func (u users) AcceptStore(ctx context.Context, by cluster.Note) (string, error) {
-	old, ok := u.seen()
+	old, frozen, ok := u.seen()
 	if !ok {
 		return "", api.Refuse(http.StatusConflict, "run it on a host that is frozen", "this host remembers no store")
 	}
@@ -73,11 +73,14 @@ func (u users) AcceptStore(ctx context.Context, by cluster.Note) (string, error)
 	switch {
 	case err != nil:
 		return "", err
-	case id.ID == old.ID && id.Generation == old.Generation:
+	case id.ID == old.ID && id.Generation == old.Generation && !frozen:
 		return "the store is the one that this host knows: nothing to accept", nil
 	}
 	if _, err := there.AcceptStore(ctx, cluster.Acceptance{Old: old.ID, By: by}); err != nil {
 		return "", err
+	}
+	if id.ID == old.ID {
+		return fmt.Sprintf("hosts that know store %.8s follow it again, older as it is; nothing was stopped", old.ID), nil
 	}
 	return fmt.Sprintf("hosts that know store %.8s now follow store %.8s; nothing was stopped", old.ID, id.ID), nil
 }
@@ -101,7 +104,7 @@ var faults = []struct {
 	{store.ErrReadOnly, http.StatusServiceUnavailable, "free space in etcd, then etcdctl alarm disarm"},
 	{store.ErrSchema, http.StatusServiceUnavailable, "upgrade flotilla on this host"},
 	{store.ErrAmbiguous, http.StatusGatewayTimeout, "it may have happened: look, then repeat"},
-	{context.DeadlineExceeded, http.StatusGatewayTimeout, "does etcd have a majority? see flotilla status"},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, "does etcd have a majority? see flotilla status"},
 }
 
 // classify gives an error its HTTP status and remedy.
