@@ -62,6 +62,8 @@ func (p *planner) tidyUnit(u cluster.Unit) need {
 	switch {
 	case head == nil:
 		p.endAll(u, "unit was destroyed")
+	case head.Spec.Blob == "": // it did not decode: what its user wants is not known
+		p.refuse(u, "", "its head cannot be used, so it stays as it is: %s", head.Bad)
 	case head.Spec.Target == units.Inactive:
 		p.endAll(u, "target is inactive")
 	case head.Bad != "":
