@@ -43,6 +43,7 @@ type process struct {
 	loop   *leader.Loop // nil on a host that is no candidate
 	store  *store.Store
 	cancel context.CancelFunc
+	done   chan struct{} // closed when the agent has ended
 }
 
 func newHost(w *World, n int, name string) *Host {
@@ -80,7 +81,7 @@ func (h *Host) Start() error {
 	if h.proc != nil {
 		return nil
 	}
-	p := &process{stall: newGate(nil)}
+	p := &process{stall: newGate(nil), done: make(chan struct{})}
 	p.gate = newGate(func() { h.Kill() })
 	p.gate.lag = h.lag
 	seams := h.w.opt.seams
@@ -95,6 +96,7 @@ func (h *Host) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	h.w.run(func() {
+		defer close(p.done)
 		if err := p.agent.Run(ctx); err != nil && ctx.Err() == nil && h.w.Judge != nil {
 			h.w.Judge.Breach("agent of %s ended by itself: %v", h.name, err)
 		}
@@ -152,6 +154,22 @@ func (h *Host) newLeader(ctx context.Context, p *process) {
 
 // Kill ends the daemon as SIGKILL does: it does nothing more, and its files stay as they are.
 func (h *Host) Kill() { h.end(true) }
+
+// Term ends the daemon as SIGTERM does: it may finish what it likes.
+func (h *Host) Term() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.proc
+	if p == nil {
+		return
+	}
+	p.cancel()
+	<-p.done
+	h.successor(true)
+	h.proc = nil
+	p.gate.kill()
+	p.stall.kill()
+}
 
 func (h *Host) end(keepRun bool) {
 	h.mu.Lock()

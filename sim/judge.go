@@ -38,6 +38,8 @@ type Judge struct {
 	intents  int // user operations under way
 	broken   []string
 	trace    []string
+	starts   int       // by agents
+	stops    int       // by agents
 	tell     io.Writer // gets each line of the trace at once; nil = nobody
 }
 
@@ -265,10 +267,11 @@ func (c *commit) foreign(folder, key string) {
 	}
 }
 
+// decode reads a value; one that somebody damaged is the zero value.
 func decode[T any](value []byte) T {
-	var v T
-	if err := json.Unmarshal(value, &v); err != nil {
-		panic(fmt.Sprintf("value %q: %v", value, err)) // our own stores write only what decodes
+	var v, zero T
+	if json.Unmarshal(value, &v) != nil {
+		return zero
 	}
 	return v
 }
@@ -297,7 +300,7 @@ func (c *commit) takeLeader(e store.Event) {
 
 func (c *commit) takeHead(u cluster.Unit, e store.Event) {
 	j := c.j
-	if j.intents == 0 {
+	if j.intents == 0 && (e.Deleted || json.Valid(e.Value)) {
 		j.breach("the head of %s was changed and no user did it", u)
 	}
 	if e.Deleted {
@@ -357,6 +360,10 @@ func (c *commit) takeOrder(name string, e store.Event) {
 	m := move{Where: w, was: h.last(), is: version{from: time.Now()}}
 	if !e.Deleted {
 		m.is.Placement = decode[cluster.Placement](e.Value)
+	}
+	if !e.Deleted && m.is.State == 0 {
+		j.note("order: %s on %s is damaged", w.Unit, w.Host.Short())
+		return
 	}
 	h.list = append(h.list, m.is)
 	c.moves = append(c.moves, m)

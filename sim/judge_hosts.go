@@ -142,6 +142,7 @@ func (j *Judge) started(t *truth, u cluster.Unit, e fake.Event) {
 		return
 	}
 	t.tally[u]++
+	j.starts++
 	h := j.places[cluster.Where{Host: t.id, Unit: u}]
 	if !slices.ContainsFunc(h.since(t.heard(j)), version.runs) {
 		j.breach("%s started %s without an order", t.name, u)
@@ -187,6 +188,7 @@ func (j *Judge) stopped(t *truth, u cluster.Unit, e fake.Event) {
 		}
 		return
 	}
+	j.stops++
 	began := t.booted
 	if r := t.up[u]; r != nil {
 		began = r.began
