@@ -1,0 +1,60 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestRead counts the events of go test, and keeps the reasons of skipped tests.
+func TestRead(t *testing.T) {
+	r := result{suite: suite{name: "s", budget: time.Minute}}
+	r.read(strings.NewReader(`{"Action":"run","Package":"p","Test":"A"}
+{"Action":"output","Package":"p","Test":"A","Output":"=== RUN   A\n"}
+{"Action":"pass","Package":"p","Test":"A"}
+{"Action":"output","Package":"p","Test":"B","Output":"=== RUN   B\n"}
+{"Action":"output","Package":"p","Test":"B","Output":"    b_test.go:1: no vagrant here\n"}
+{"Action":"skip","Package":"p","Test":"B"}
+{"Action":"skip","Package":"empty"}
+{"Action":"pass","Package":"p"}
+`))
+	if r.tests != 2 || r.failed != 0 {
+		t.Errorf("read() = %d tests, %d failed, want 2 and 0", r.tests, r.failed)
+	}
+	if diff := cmp.Diff([]string{"B: b_test.go:1: no vagrant here"}, r.skipped); diff != "" {
+		t.Errorf("read() skipped (-want +got):\n%s", diff)
+	}
+	var out strings.Builder
+	if !table(&out, []result{r}, time.Second) {
+		t.Errorf("table() = false, want true:\n%s", out.String())
+	}
+	for _, want := range []string{"1 passed, 0 failed, 1 skipped", "skipped B: b_test.go:1: no vagrant here"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("table() printed %q, want %q in it", out.String(), want)
+		}
+	}
+}
+
+// TestTableRefuses: a failed test, a failed suite and one without tests are not success.
+func TestTableRefuses(t *testing.T) {
+	for name, r := range map[string]result{
+		"a failed test":   {tests: 2, failed: 1},
+		"a failed suite":  {tests: 2, err: errString("exit status 1")},
+		"no test at all":  {},
+		"over its budget": suite{name: "slow", run: []string{"sleep", "60"}, budget: time.Millisecond}.do(t.Context()),
+	} {
+		var out strings.Builder
+		if table(&out, []result{r}, time.Second) {
+			t.Errorf("%s: table() = true, want false:\n%s", name, out.String())
+		}
+	}
+	if table(&strings.Builder{}, nil, 0) {
+		t.Error("no suite: table() = true, want false")
+	}
+}
+
+type errString string
+
+func (e errString) Error() string { return string(e) }
