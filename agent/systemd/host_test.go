@@ -14,8 +14,13 @@ func TestMachineID(t *testing.T) {
 	tests := []struct {
 		content, want string
 	}{
-		{good + "\n", good}, {good, good}, {"", ""}, {"uninitialized\n", ""},
-		{strings.Repeat("0", 32) + "\n", ""}, {good[1:], ""}, {strings.ToUpper(good), ""},
+		{good + "\n", good},
+		{good, good},
+		{"", ""},
+		{"uninitialized\n", ""},
+		{strings.Repeat("0", 32) + "\n", ""},
+		{good[1:], ""},
+		{strings.ToUpper(good), ""},
 	}
 	for _, tt := range tests {
 		path := filepath.Join(t.TempDir(), "machine-id")
