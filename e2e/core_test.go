@@ -57,8 +57,12 @@ func TestTargetsAndVerbs(t *testing.T) {
 		}
 	}
 	for _, step := range []struct{ verb, want string }{
-		{"load", "loaded loaded"}, {"start", "launched launched"}, {"stop", "loaded loaded"},
-		{"start", "launched launched"}, {"unload", "inactive inactive"}, {"start", "launched launched"},
+		{"load", "loaded loaded"},
+		{"start", "launched launched"},
+		{"stop", "loaded loaded"},
+		{"start", "launched launched"},
+		{"unload", "inactive inactive"},
+		{"start", "launched launched"},
 	} {
 		flotilla(t, ctx, step.verb, "walk")
 		states(step.verb, step.want)
