@@ -119,8 +119,10 @@ func (l *Lab) add(ctx context.Context, o HostOptions) (*Host, error) {
 // names of its neighbours.
 func (h *Host) prepareDisk() error {
 	etc := filepath.Join(h.disk(), "upper", "etc")
-	for _, dir := range []string{filepath.Join(etc, "systemd", "network"), filepath.Join(h.disk(), "containers"),
-		filepath.Join(h.disk(), "docker"), h.private()} {
+	for _, dir := range []string{
+		filepath.Join(etc, "systemd", "network"), filepath.Join(h.disk(), "containers"),
+		filepath.Join(h.disk(), "docker"), h.private(),
+	} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
