@@ -25,8 +25,13 @@ func fingerprint(t *testing.T) string {
 	t.Helper()
 	var out bytes.Buffer
 	for _, args := range [][]string{
-		{"ip", "-o", "link"}, {"ip", "-o", "addr"}, {"ip", "route"}, {"ip", "netns"},
-		{"nft", "list", "ruleset"}, {"cat", "/proc/self/mountinfo"}, {"cat", "/proc/sys/net/ipv4/ip_forward"},
+		{"ip", "-o", "link"},
+		{"ip", "-o", "addr"},
+		{"ip", "route"},
+		{"ip", "netns"},
+		{"nft", "list", "ruleset"},
+		{"cat", "/proc/self/mountinfo"},
+		{"cat", "/proc/sys/net/ipv4/ip_forward"},
 	} {
 		text, err := exec.Command(args[0], args[1:]...).CombinedOutput()
 		fmt.Fprintf(&out, "%v: %v\n%s", args, err, text)
