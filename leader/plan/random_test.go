@@ -5,9 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
-
 	"testing"
+	"time"
 
 	"flotilla/cluster"
 	"flotilla/units"
