@@ -213,8 +213,10 @@ func (o JoinOptions) external(c *Config, s *SharedEtcd) []file {
 		text, name string
 		to         *string
 	}{
-		{s.CA, "etcd-ca.crt", &c.External.CA}, {s.Cert, "etcd-client.crt", &c.External.Cert},
-		{s.Key, "etcd-client.key", &c.External.Key}, {s.Password, "etcd-password", &c.External.PasswordFile},
+		{s.CA, "etcd-ca.crt", &c.External.CA},
+		{s.Cert, "etcd-client.crt", &c.External.Cert},
+		{s.Key, "etcd-client.key", &c.External.Key},
+		{s.Password, "etcd-password", &c.External.PasswordFile},
 	} {
 		if f.text != "" {
 			*f.to = filepath.Join(dir, f.name)
