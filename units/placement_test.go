@@ -70,11 +70,13 @@ func TestRequirements(t *testing.T) {
 		},
 		{
 			"fence with podman in its own cgroup", "web.service",
-			"[Service]\nExecStartPre=/usr/bin/podman pull x\nExecStart=/usr/bin/podman run --cgroups split x\n[X-Flotilla]\nFence=yes\n", Requirements{Fence: true},
+			"[Service]\nExecStartPre=/usr/bin/podman pull x\nExecStart=/usr/bin/podman run --cgroups split x\n[X-Flotilla]\nFence=yes\n",
+			Requirements{Fence: true},
 		},
 		{
 			"fence with a path that ends in docker", "web.service",
-			"[Service]\nExecStart=/usr/bin/tar -C /var/lib/docker\nExecStart=\nExecStart=/bin/sh -c 'ls /var/lib/docker'\n[X-Flotilla]\nFence=yes\n", Requirements{Fence: true},
+			"[Service]\nExecStart=/usr/bin/tar -C /var/lib/docker\nExecStart=\nExecStart=/bin/sh -c 'ls /var/lib/docker'\n[X-Flotilla]\nFence=yes\n",
+			Requirements{Fence: true},
 		},
 	} {
 		got, err := mustParse(t, test.unit, test.in).Requirements()
