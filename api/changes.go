@@ -1,40 +1,41 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"flotilla/cluster"
 	"flotilla/units"
 )
 
+// mustNotExist as an IfMatch demands that there is no such unit yet.
+const mustNotExist = -1
+
+// atOnce is how many changes wait for the store together. Each such part has storeWait.
+const atOnce = 256
+
 // changes answers POST /v1/changes: NDJSON of Change in, NDJSON of Result out, in order.
 func (s *Server) changes(w http.ResponseWriter, r *http.Request) {
+	request, err := requestID(r)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
 	batch, err := readChanges(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		s.fail(w, err)
 		return
 	}
-	results := make([]Result, len(batch))
-	var good []int
-	for i, c := range batch {
-		results[i].Name = c.Name
-		if err := checkChange(c); err != nil {
-			results[i].Error = s.asError(err)
-			continue
-		}
-		good = append(good, i)
-	}
-	// Units with content go first: an instance may be made of a template of the same batch.
-	content := func(i int) bool { return batch[i].Content != nil }
-	first := slices.DeleteFunc(slices.Clone(good), func(i int) bool { return !content(i) })
-	rest := slices.DeleteFunc(slices.Clone(good), content)
-	for _, part := range [][]int{first, rest} {
-		s.applyChanges(r, batch, part, results)
+	results := s.applyBatch(r, batch, request)
+	if e := sameEverywhere(results); e != nil {
+		s.fail(w, e)
+		return
 	}
 	out := newStream(w)
 	for _, res := range results {
@@ -42,6 +43,60 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// sameEverywhere is the error of the store that all changes met: the whole request failed.
+func sameEverywhere(results []Result) *Error {
+	if len(results) == 0 {
+		return nil
+	}
+	first := results[0].Error
+	for _, r := range results {
+		if r.Error == nil || r.Error.Status < 500 || r.Error.Message != first.Message {
+			return nil
+		}
+	}
+	return first
+}
+
+// requestID is the header with which a client marks a repeat of the same request.
+func requestID(r *http.Request) (string, error) {
+	id := r.Header.Get("Request-Id")
+	if len(id) > 128 || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return "", Refuse(http.StatusBadRequest, "use a random one, such as a UUID", "Request-Id: want up to 128 printable ASCII characters without blanks")
+	}
+	return id, nil
+}
+
+// applyBatch checks changes and makes the good ones durable.
+func (s *Server) applyBatch(r *http.Request, batch []Change, request string) []Result {
+	results := make([]Result, len(batch))
+	var content, rest []int
+	for i, c := range batch {
+		results[i].Name = c.Name
+		switch err := checkChange(c); {
+		case err != nil:
+			results[i].Error = s.asError(err)
+		case c.Content != nil:
+			// Units with content go first: an instance may be made of a template of the same batch.
+			content = append(content, i)
+		default:
+			rest = append(rest, i)
+		}
+	}
+	var down *Error // the store is out of reach: waiting again for each part would take minutes
+	for _, list := range [][]int{content, rest} {
+		for part := range slices.Chunk(list, atOnce) {
+			if down == nil {
+				down = s.applyChanges(r, batch, part, results, request)
+				continue
+			}
+			for _, i := range part {
+				results[i].Error = down
+			}
+		}
+	}
+	return results
 }
 
 func readChanges(body io.Reader) ([]Change, error) {
@@ -54,8 +109,7 @@ func readChanges(body io.Reader) ([]Change, error) {
 		case errors.Is(err, io.EOF):
 			return batch, nil
 		case err != nil:
-			return nil, Refuse(http.StatusBadRequest, "send one JSON object a line; docs/api.md has their fields",
-				"change %d of the request: %v", len(batch)+1, err)
+			return nil, badBody(err, fmt.Sprintf("change %d of the request", len(batch)+1))
 		}
 		batch = append(batch, c)
 	}
@@ -74,6 +128,9 @@ func checkChange(c Change) error {
 	if c.Only != "" && c.Only != "raise" && c.Only != "lower" {
 		return Refuse(http.StatusBadRequest, "write raise or lower, or leave it out", "%s: only=%q", name, c.Only)
 	}
+	if c.IfMatch < mustNotExist {
+		return Refuse(http.StatusBadRequest, "write the revision of an earlier answer, or -1 for: must not exist", "%s: if_match=%d", name, c.IfMatch)
+	}
 	if c.Delete && (c.Content != nil || c.Target != nil || c.Restart) {
 		return Refuse(http.StatusBadRequest, "send two changes", "%s: delete goes with nothing else", name)
 	}
@@ -90,60 +147,93 @@ func checkChange(c Change) error {
 	return err
 }
 
-// applyChanges makes the changes with the given indexes durable.
-func (s *Server) applyChanges(r *http.Request, batch []Change, indexes []int, results []Result) {
-	if len(indexes) == 0 {
-		return
-	}
+// applyChanges makes the changes with the given indexes durable. It returns the error that
+// says that the store is out of reach.
+func (s *Server) applyChanges(r *http.Request, batch []Change, indexes []int, results []Result, request string) (down *Error) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeWait)
+	defer cancel()
 	names := make([]cluster.Unit, len(indexes))
 	for k, i := range indexes {
 		names[k] = cluster.Unit(batch[i].Name)
 	}
-	templates := s.templates(r, batch, indexes)
+	templates, err := s.templates(ctx, batch, indexes)
+	if err != nil {
+		down = s.asError(err)
+		for _, i := range indexes {
+			results[i].Error = down
+		}
+		return down
+	}
 	by := s.note(r, "")
-	outcomes := s.opt.Store.EditUnits(r.Context(), names, func(k int, head *cluster.UnitHead) (Edit, error) {
-		c := batch[indexes[k]]
-		e, note, err := edit(c, head, templates[names[k].Template()], by)
-		results[indexes[k]].Note, results[indexes[k]].Changed = note, !e.Keep
+	outcomes := s.opt.Store.EditUnits(ctx, names, func(k int, head *cluster.UnitHead) (Edit, error) {
+		i := indexes[k]
+		w := wish{Change: batch[i], by: by}
+		if request != "" {
+			w.request = fmt.Sprintf("%s/%d", request, i)
+		}
+		e, note, err := w.edit(head, templates[names[k].Template()])
+		results[i].Note, results[i].Changed = note, !e.Keep
 		return e, err
 	})
 	for k, o := range outcomes {
 		res := &results[indexes[k]]
 		res.Revision = o.Revision
-		if o.Err != nil {
-			res.Error, res.Changed, res.Note = s.asError(o.Err), false, ""
+		if o.Err == nil {
+			continue
+		}
+		res.Error, res.Changed, res.Note = s.asError(o.Err), false, ""
+		if ctx.Err() != nil && res.Error.Status >= http.StatusInternalServerError {
+			down = res.Error
 		}
 	}
+	return down
 }
 
 // templates reads the heads of the templates that instances without content may be made of.
-func (s *Server) templates(r *http.Request, batch []Change, indexes []int) map[cluster.Unit]*cluster.UnitSpec {
+func (s *Server) templates(ctx context.Context, batch []Change, indexes []int) (map[cluster.Unit]*cluster.UnitSpec, error) {
 	var names []cluster.Unit
+	met := map[cluster.Unit]bool{}
 	for _, i := range indexes {
 		t := cluster.Unit(batch[i].Name).Template()
-		if batch[i].Content == nil && t != "" && !slices.Contains(names, t) {
+		if batch[i].Content == nil && t != "" && !met[t] {
+			met[t] = true
 			names = append(names, t)
 		}
 	}
 	out := map[cluster.Unit]*cluster.UnitSpec{}
 	if len(names) == 0 {
-		return out
+		return out, nil
 	}
-	s.opt.Store.EditUnits(r.Context(), names, func(k int, head *cluster.UnitHead) (Edit, error) {
+	outcomes := s.opt.Store.EditUnits(ctx, names, func(k int, head *cluster.UnitHead) (Edit, error) {
 		if head != nil {
 			spec := head.Spec
 			out[names[k]] = &spec
 		}
 		return Edit{Keep: true}, nil
 	})
-	return out
+	for _, o := range outcomes {
+		if o.Err != nil {
+			return nil, o.Err
+		}
+	}
+	return out, nil
+}
+
+// wish is a change with who asked, and in which request.
+type wish struct {
+	Change
+	by      cluster.Note
+	request string
 }
 
 // edit decides what a change makes of a head (nil = none), with a note for the user.
-func edit(c Change, head *cluster.UnitHead, template *cluster.UnitSpec, by cluster.Note) (Edit, string, error) {
+func (c wish) edit(head *cluster.UnitHead, template *cluster.UnitSpec) (Edit, string, error) {
 	keep := Edit{Keep: true}
-	if c.IfMatch != 0 && (head == nil || head.Rev != c.IfMatch) {
-		return keep, "", Refuse(http.StatusConflict, "read it again and repeat", "%s was changed meanwhile", c.Name)
+	if c.request != "" && head != nil && head.Spec.Request == c.request {
+		return keep, "done by this request before", nil
+	}
+	if err := c.checkMatch(head); err != nil {
+		return keep, "", err
 	}
 	if c.Delete {
 		if head == nil {
@@ -151,7 +241,7 @@ func edit(c Change, head *cluster.UnitHead, template *cluster.UnitSpec, by clust
 		}
 		return Edit{}, "destroyed", nil
 	}
-	next, blob, note, err := nextContent(c, head, template)
+	next, blob, note, err := nextContent(c.Change, head, template)
 	if err != nil {
 		return keep, "", err
 	}
@@ -159,16 +249,29 @@ func edit(c Change, head *cluster.UnitHead, template *cluster.UnitSpec, by clust
 	if head != nil {
 		old = head.Spec
 	}
-	if err := moveTarget(c, head, &next); err != nil {
+	if err := moveTarget(c.Change, head, &next); err != nil {
 		return keep, "", err
 	}
-	next.By = by
-	same := next
-	same.By = old.By
-	if head != nil && same == old {
+	if head != nil && next == old {
 		return keep, note, nil
 	}
+	next.By, next.Request = c.by, c.request
 	return Edit{Spec: &next, Blob: blob}, note, nil
+}
+
+func (c wish) checkMatch(head *cluster.UnitHead) error {
+	switch {
+	case c.IfMatch == 0:
+	case c.IfMatch == mustNotExist:
+		if head != nil {
+			return Refuse(http.StatusPreconditionFailed, "leave If-None-Match out to change it", "%s exists already, at revision %d", c.Name, head.Rev)
+		}
+	case head == nil:
+		return Refuse(http.StatusPreconditionFailed, "read it again and repeat", "%s is gone, If-Match asked for revision %d", c.Name, c.IfMatch)
+	case head.Rev != c.IfMatch:
+		return Refuse(http.StatusPreconditionFailed, "read it again and repeat", "%s is at revision %d, If-Match asked for %d", c.Name, head.Rev, c.IfMatch)
+	}
+	return nil
 }
 
 // nextContent settles which bytes the head names.

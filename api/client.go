@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Client talks to a daemon. Make one with NewClient.
@@ -81,7 +83,8 @@ func (c *Client) Content(ctx context.Context, name string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
-// Change sends a batch and returns one Result each, in order.
+// Change sends a batch and returns one Result each, in order. It is sent under one request
+// id, and once more when the connection breaks before the answer came.
 func (c *Client) Change(ctx context.Context, changes []Change) ([]Result, error) {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
@@ -90,17 +93,31 @@ func (c *Client) Change(ctx context.Context, changes []Change) ([]Result, error)
 			return nil, fmt.Errorf("encode change of %s: %w", ch.Name, err)
 		}
 	}
-	resp, err := c.do(ctx, http.MethodPost, "/v1/changes", nil, &body)
+	header := http.Header{"Request-Id": {rand.Text()}}
+	out, err := c.changeOnce(ctx, body.Bytes(), header)
+	if broken(err) && ctx.Err() == nil {
+		out, err = c.changeOnce(ctx, body.Bytes(), header)
+	}
+	if err == nil && len(out) != len(changes) {
+		err = fmt.Errorf("the daemon answered %d of %d changes", len(out), len(changes))
+	}
+	return out, err
+}
+
+func (c *Client) changeOnce(ctx context.Context, body []byte, header http.Header) ([]Result, error) {
+	resp, err := c.doWith(ctx, http.MethodPost, "/v1/changes", nil, bytes.NewReader(body), header)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	var out []Result
 	err = each(resp.Body, func(r Result) error { out = append(out, r); return nil })
-	if err == nil && len(out) != len(changes) {
-		err = fmt.Errorf("the daemon answered %d of %d changes", len(out), len(changes))
-	}
 	return out, err
+}
+
+// broken says that a connection ended in the middle.
+func broken(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // Hosts lists the hosts by id.
@@ -113,6 +130,12 @@ func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
 // PatchHost changes what the operator says of the host with this id, unique id prefix or name.
 func (c *Client) PatchHost(ctx context.Context, host string, p HostPatch) (Host, error) {
 	return send[Host](ctx, c, http.MethodPatch, "/v1/hosts/"+url.PathEscape(host), p)
+}
+
+// Leave takes a host's etcd member out and forgets the host; it stops nothing. With force also
+// a host that still has units.
+func (c *Client) Leave(ctx context.Context, host string, force bool) (Host, error) {
+	return send[Host](ctx, c, http.MethodPost, "/v1/hosts/"+url.PathEscape(host)+"/leave", map[string]bool{"force": force})
 }
 
 // Explain is GET /v1/explain/THING.
@@ -161,7 +184,7 @@ func (c *Client) StopOrphan(ctx context.Context, host, unit string) error {
 
 // AcceptStore lets hosts that remember another store follow this one.
 func (c *Client) AcceptStore(ctx context.Context) (string, error) {
-	r, err := send[struct{ Note string }](ctx, c, http.MethodPost, "/v1/store/accept", struct{}{})
+	r, err := send[Accepted](ctx, c, http.MethodPost, "/v1/store/accept", struct{}{})
 	return r.Note, err
 }
 
@@ -245,6 +268,10 @@ func each[T any](r io.Reader, fn func(T) error) error {
 
 // do sends a request and turns every status of 400 and above into an *Error.
 func (c *Client) do(ctx context.Context, method, path string, q url.Values, body io.Reader) (*http.Response, error) {
+	return c.doWith(ctx, method, path, q, body, http.Header{})
+}
+
+func (c *Client) doWith(ctx context.Context, method, path string, q url.Values, body io.Reader, header http.Header) (*http.Response, error) {
 	target := c.base + path
 	if len(q) > 0 {
 		target += "?" + q.Encode()
@@ -253,6 +280,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
+	req.Header = header
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -282,6 +310,10 @@ func unreachable(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
 		return fmt.Errorf("%w at %s: %w", ErrUnreachable, op.Addr, op.Err)
+	}
+	var at *url.Error
+	if errors.As(err, &at) {
+		return fmt.Errorf("ask the daemon: %w", at.Err)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,8 +38,11 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// CodeNotFound is the code of what does not exist.
-const CodeNotFound = "not-found"
+// Codes that programs branch on; docs/api.md lists all.
+const (
+	CodeNotFound    = "not-found"
+	CodeUnavailable = "unavailable"
+)
 
 // code is the word for a HTTP status.
 func code(status int) string {
@@ -49,12 +53,14 @@ func code(status int) string {
 		return "not-allowed"
 	case http.StatusNotFound:
 		return CodeNotFound
-	case http.StatusConflict:
+	case http.StatusMethodNotAllowed:
+		return "no-such-method"
+	case http.StatusConflict, http.StatusPreconditionFailed:
 		return "conflict"
 	case http.StatusRequestEntityTooLarge:
 		return "too-large"
 	case http.StatusServiceUnavailable, http.StatusBadGateway:
-		return "unavailable"
+		return CodeUnavailable
 	case http.StatusGatewayTimeout:
 		return "timeout"
 	}
@@ -83,8 +89,17 @@ func (s *Server) asError(err error) *Error {
 		return s.asError(faults[0])
 	}
 	status, hint := s.opt.Classify(err)
-	return Refuse(status, hint, "%s", err.Error())
+	switch {
+	case !errors.Is(err, context.DeadlineExceeded):
+		return Refuse(status, hint, "%s", oneLine(err.Error()))
+	case status == http.StatusGatewayTimeout: // a write was sent
+		return Refuse(status, hint, "etcd did not confirm in time")
+	}
+	return Refuse(http.StatusServiceUnavailable, "workloads keep running; is a majority of etcd's members up? see flotilla status",
+		"etcd does not answer: no majority?")
 }
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // fail answers with err as the one Error body.
 func (s *Server) fail(w http.ResponseWriter, err error) {

@@ -1,13 +1,9 @@
 package api
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,8 +13,8 @@ import (
 // remembered is how many past events a daemon keeps for "flotilla events".
 const remembered = 1000
 
-// eventLog turns changes of the mirror into events. Followers read by sequence number, so
-// a slow one misses old events rather than holding up others.
+// eventLog holds the newest events. Followers read by sequence number, so a slow one misses
+// old events rather than holding up others.
 type eventLog struct {
 	mu    sync.Mutex
 	list  []Event // the newest remembered ones
@@ -28,26 +24,70 @@ type eventLog struct {
 
 func newEventLog() *eventLog { return &eventLog{wake: make(chan struct{})} }
 
-// follow compares the mirror with what it last showed, until ctx ends.
-func (l *eventLog) follow(ctx context.Context, m Mirror, now func() time.Time) error {
-	wake, stop := m.Subscribe()
+// The loop of events looks at most every eventGap, rests eventRest times what a look cost,
+// and looks once more eventLater after a change: who leads is known with some delay.
+const (
+	eventGap   = 100 * time.Millisecond
+	eventRest  = 19
+	eventLater = 2 * time.Second
+)
+
+// followEvents compares the mirror with what it last showed, until ctx ends. It sleeps while
+// nothing changes.
+func (s *Server) followEvents(ctx context.Context) error {
+	wake, stop := s.opt.Mirror.Subscribe()
 	defer stop()
-	var last facts
+	later := time.NewTimer(eventLater)
+	defer later.Stop()
+	var last *facts
 	for {
-		var next facts
-		m.Read(func(c *cluster.Snapshot) { next = factsOf(c) })
-		if next.complete {
-			if last.complete {
-				l.add(last.diff(next, now()))
-			}
+		began := s.opt.Now()
+		next, due := s.look(ctx, last)
+		if next != nil && last != nil {
+			s.events.add(last.diff(next, began))
+		}
+		if next != nil {
 			last = next
+		}
+		if !due.IsZero() {
+			later.Reset(max(due.Sub(began), eventLater))
+		}
+		if !rest(ctx, max(eventGap, eventRest*s.opt.Now().Sub(began))) {
+			return nil
 		}
 		select {
 		case <-wake:
+			later.Reset(eventLater)
+		case <-later.C:
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// look takes up the facts of the mirror, nil while it is incomplete, and says when they
+// may change by the time alone.
+func (s *Server) look(ctx context.Context, last *facts) (next *facts, due time.Time) {
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		if !c.Complete {
+			return
+		}
+		next = factsOf(c, last)
+		if next.absent == 0 {
+			return
+		}
+		was := s.plans.at(c, s.opt)
+		due = was.next
+		if was.storm != nil {
+			next.storm = was.storm.String()
+		}
+	})
+	if next == nil {
+		return nil, due
+	}
+	leader, _ := s.opt.Peers.Leader(ctx)
+	next.leader = next.hosts[leader].name
+	return next, due
 }
 
 func (l *eventLog) add(events []Event) {
@@ -57,7 +97,7 @@ func (l *eventLog) add(events []Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.total += len(events)
-	l.list = append(l.list, events...)
+	l.list = append(l.list, events[max(0, len(events)-remembered):]...)
 	if extra := len(l.list) - remembered; extra > 0 {
 		l.list = slices.Clone(l.list[extra:])
 	}
@@ -74,19 +114,27 @@ func (l *eventLog) since(n int) ([]Event, int, <-chan struct{}) {
 	return slices.Clone(l.list[from:]), l.total, l.wake
 }
 
-// listEvents answers GET /v1/events; ?watch keeps it open.
+// listEvents answers GET /v1/events: those that this daemon remembers; ?watch goes on.
 func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
+	q, err := readListQuery(r.URL.Query())
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
 	out := newStream(w)
 	n := 0
 	for {
 		events, total, wake := s.events.since(n)
 		n = total
 		for _, e := range events {
+			if e.Revision <= q.from {
+				continue
+			}
 			if out.send(e) != nil {
 				return
 			}
 		}
-		if out.flush() != nil || !r.URL.Query().Has("watch") {
+		if out.flush() != nil || !q.watch {
 			return
 		}
 		select {
@@ -95,58 +143,4 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-}
-
-// facts are what events tell of, in comparable form.
-type facts struct {
-	complete bool
-	revision int64
-	hosts    map[string]string
-	units    map[cluster.Where]string
-}
-
-func factsOf(c *cluster.Snapshot) facts {
-	f := facts{complete: c.Complete, revision: c.Revision, hosts: map[string]string{}, units: map[cluster.Where]string{}}
-	for id, h := range c.Hosts {
-		f.hosts[h.Name()] = "absent"
-		if h.Alive != nil {
-			f.hosts[h.Name()] = "alive"
-		}
-		for name, p := range h.Placed {
-			f.units[cluster.Where{Host: id, Unit: name}] = h.Name() + "\x00ordered " + p.State.String() + ": " + p.Reason
-			if st, ok := h.StatusOf(name); ok && st.Generation >= p.Generation {
-				f.units[cluster.Where{Host: id, Unit: name}] = h.Name() + "\x00" + st.State.Active + "/" + st.State.Sub
-			}
-		}
-	}
-	return f
-}
-
-// diff lists what changed, hosts first, in the order of names.
-func (f facts) diff(next facts, now time.Time) []Event {
-	var out []Event
-	for _, name := range slices.Sorted(maps.Keys(next.hosts)) {
-		if f.hosts[name] != next.hosts[name] {
-			out = append(out, Event{Revision: next.revision, Time: now, Kind: "host", Subject: name, Text: next.hosts[name]})
-		}
-	}
-	byUnit := func(a, b cluster.Where) int { return cmp.Or(cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Host, b.Host)) }
-	for _, w := range slices.SortedFunc(maps.Keys(next.units), byUnit) {
-		if f.units[w] != next.units[w] {
-			host, text := splitFact(next.units[w])
-			out = append(out, Event{Revision: next.revision, Time: now, Kind: "unit", Subject: string(w.Unit), Host: host, Text: text})
-		}
-	}
-	for _, w := range slices.SortedFunc(maps.Keys(f.units), byUnit) {
-		if _, ok := next.units[w]; !ok {
-			host, _ := splitFact(f.units[w])
-			out = append(out, Event{Revision: next.revision, Time: now, Kind: "unit", Subject: string(w.Unit), Host: host, Text: fmt.Sprintf("no longer on %s", host)})
-		}
-	}
-	return out
-}
-
-func splitFact(s string) (host, text string) {
-	host, text, _ = strings.Cut(s, "\x00")
-	return host, text
 }

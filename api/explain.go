@@ -2,8 +2,12 @@ package api
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,46 +19,88 @@ import (
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	thing := r.PathValue("thing")
 	var out Explanation
+	var silent []Instance
 	found := false
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
 		name := cluster.Unit(thing)
-		if c.Units[name] == nil && len(c.Placed[name]) == 0 {
+		if c.Units[name] == nil && len(c.Placed[name]) == 0 && len(c.Orphans[name]) == 0 {
 			return
 		}
 		found = true
-		out = s.explainUnit(c, name)
+		out, silent = s.explainUnit(c, name)
 	})
-	if found {
-		s.answer(w, out)
-		return
+	if !found {
+		h, err := s.findHost(r.Context(), thing)
+		if err != nil {
+			s.fail(w, nothing(err, thing))
+			return
+		}
+		out = s.explainHost(h)
 	}
-	h, err := s.findHost(r.Context(), thing)
-	if err != nil {
-		s.fail(w, Refuse(http.StatusNotFound, "flotilla status shows what there is", "no unit and no single host %q", thing))
-		return
+	for _, i := range silent {
+		out.addTail(i.HostName, s.lastLines(r.Context(), i))
 	}
-	s.answer(w, explainHost(h))
+	out.Lines = append(out.Lines, s.health()...)
+	s.answer(w, out)
 }
 
-func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) Explanation {
-	now := s.opt.Now()
-	v := unitView(c, name, s.plans.at(c, s.opt).waiting[name])
+// nothing turns "no such host" into "neither unit nor host"; other refusals stay.
+func nothing(err error, thing string) error {
+	var e *Error
+	if errors.As(err, &e) && e.Code == CodeNotFound {
+		return Refuse(http.StatusNotFound, "flotilla status shows what there is", "no unit and no host %q", thing)
+	}
+	return err
+}
+
+// explainUnit also returns the failed instances whose last log lines are still to be asked for.
+func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanation, []Instance) {
+	v := unitView(c, name, s.plans.at(c, s.opt).why(name))
+	head := c.Units[name]
 	out := Explanation{Thing: string(name), Summary: "as wanted: " + v.Target.String()}
 	switch {
-	case c.Units[name] == nil:
+	case head == nil && v.Reason != "":
 		out.Summary = "destroyed; " + v.Reason
+	case head == nil:
+		out.Summary = "no unit of the cluster, and yet a host runs it (orphan)"
 	case !v.Settled:
 		out.Summary = fmt.Sprintf("wanted %s, but: %s", v.Target, v.Reason)
 	}
-	if head := c.Units[name]; head != nil {
+	if head != nil {
 		by := head.Spec.By
-		out.add("%s wanted it %s at %s", by.Who, v.Target, by.When.Format(time.DateTime))
+		out.add("%s wanted it %s at %s", cmp.Or(by.Who, "somebody"), v.Target, clock(by.When))
 	}
+	var silent []Instance
 	for _, i := range v.Instances {
 		out.addInstance(i)
+		if i.Active == "failed" && len(i.Tail) == 0 {
+			silent = append(silent, i)
+		}
 	}
-	if c.Units[name] != nil && !v.Settled {
-		out.addVerdicts(plan.Explain(c, s.opt.Plan, name, now))
+	if head != nil && !v.Settled && !v.Failed {
+		out.addVerdicts(plan.Explain(c, s.opt.Plan, name, s.opt.Now()))
+	}
+	return out, silent
+}
+
+// tailLines and tailWait bound what explain asks a host's journal for.
+const (
+	tailLines = 10
+	tailWait  = 3 * time.Second
+)
+
+// lastLines asks the instance's host for its last log lines, when its agent told none.
+func (s *Server) lastLines(ctx context.Context, i Instance) []string {
+	ctx, cancel := context.WithTimeout(ctx, tailWait)
+	defer cancel()
+	var out []string
+	src := source{id: cluster.HostID(i.Host), name: i.HostName, address: i.Address}
+	err := s.readFrom(ctx, src, logQuery{unit: i.Unit, lines: tailLines}, func(e LogEntry) error {
+		out = append(out, e.Message)
+		return nil
+	})
+	if err != nil {
+		out = append(out, "flotilla: its log cannot be read: "+oneLine(err.Error()))
 	}
 	return out
 }
@@ -71,17 +117,28 @@ func (e *Explanation) addInstance(i Instance) {
 	if i.Restarts > 0 {
 		e.add("on %s: systemd restarted it %d times", i.HostName, i.Restarts)
 	}
-	for _, line := range i.Tail {
-		e.add("on %s | %s", i.HostName, line)
+	e.addTail(i.HostName, i.Tail)
+}
+
+func (e *Explanation) addTail(host string, lines []string) {
+	for _, line := range lines {
+		e.add("on %s | %s", host, line)
 	}
 }
+
+// mostNamed is how many hosts or units an explanation names.
+const mostNamed = 50
 
 // addVerdicts says of each host whether it could take the unit.
 func (e *Explanation) addVerdicts(x plan.Explanation) {
 	if x.Reason != "" {
 		e.add("the planner says: %s", x.Reason)
 	}
-	for _, h := range x.Hosts {
+	for n, h := range x.Hosts {
+		if n == mostNamed {
+			e.add("and %d more hosts", len(x.Hosts)-n)
+			break
+		}
 		if h.Fits {
 			e.add("%s could take it (%d units there)", h.Name, h.Units)
 			continue
@@ -93,17 +150,47 @@ func (e *Explanation) addVerdicts(x plan.Explanation) {
 	}
 }
 
-func explainHost(h Host) Explanation {
+func (s *Server) explainHost(h Host) Explanation {
 	out := Explanation{Thing: h.Name, Summary: h.State}
-	if h.State == "absent" {
-		out.Summary = fmt.Sprintf("absent since %s: its agent does not renew its lease", h.Since.Format(time.DateTime))
+	switch h.State {
+	case "absent":
+		out.Summary = fmt.Sprintf("absent since %s: its agent does not renew its lease; systemctl status flotilla-agent there tells more", clock(h.Since))
+	case "removed":
+		out.Summary = "removed from the cluster: flotilla host restore " + h.Name + " takes it back"
 	}
 	if h.Cordon != nil {
-		out.add("cordoned by %s at %s: %s", h.Cordon.Who, h.Cordon.When.Format(time.DateTime), h.Cordon.Why)
+		out.add("cordoned by %s at %s: %s", h.Cordon.Who, clock(h.Cordon.When), cmp.Or(h.Cordon.Why, "no reason given"))
+	}
+	if h.Version != "" {
+		out.add("id %s, %s, systemd %d, flotilla %s", h.ID, cmp.Or(h.OS, "an unknown system"), h.Systemd, h.Version)
 	}
 	out.add("%d units are placed here, %d of them are active", h.Units, h.Active)
 	if len(h.Orphans) > 0 {
 		out.add("it runs without any order: %s", strings.Join(h.Orphans, ", "))
 	}
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) { out.addOpen(c, s.plans.at(c, s.opt), c.Hosts[cluster.HostID(h.ID)]) })
 	return out
+}
+
+// addOpen tells of the units of a host that are not as wanted.
+func (e *Explanation) addOpen(c *cluster.Snapshot, was planned, h *cluster.Host) {
+	if h == nil {
+		return
+	}
+	n := 0
+	for _, name := range slices.Sorted(maps.Keys(h.Placed)) {
+		ok, _, reason := settled(c, name, was.why(name))
+		if ok {
+			continue
+		}
+		if n++; n <= mostNamed {
+			e.add("%s: %s", name, reason)
+		}
+	}
+	if n > mostNamed {
+		e.add("and %d more units", n-mostNamed)
+	}
+	if was.storm != nil && h.Alive == nil {
+		e.add("%s", was.storm)
+	}
 }

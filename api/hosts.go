@@ -1,37 +1,80 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"flotilla/cluster"
+	"flotilla/units"
 )
 
-// listHosts answers GET /v1/hosts, by id.
+// listHosts answers GET /v1/hosts, by id; ?watch=REVISION keeps it open. A host that is gone is
+// sent once more, with the state "gone".
 func (s *Server) listHosts(w http.ResponseWriter, r *http.Request) {
+	q, err := readListQuery(r.URL.Query())
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	if q.watch {
+		s.watch(w, r, q.from, func(sent []string, send func(string, any) error) (bool, error) {
+			list, _ := s.hostViews(r.Context(), false)
+			for _, id := range sent {
+				if !slices.ContainsFunc(list, func(h Host) bool { return h.ID == id }) {
+					list = append(list, Host{ID: id, State: "gone"})
+				}
+			}
+			for _, h := range list {
+				if err := send(h.ID, h); err != nil {
+					return false, err
+				}
+			}
+			return false, nil
+		})
+		return
+	}
+	list, rev := s.hostViews(r.Context(), false)
+	list = slices.DeleteFunc(list, func(h Host) bool { return h.ID <= q.after })
+	if q.limit > 0 && len(list) > q.limit {
+		list = list[:q.limit]
+	}
+	w.Header().Set(revisionHeader, strconv.FormatInt(rev, 10))
 	out := newStream(w)
-	for _, h := range s.hostViews(r.Context()) {
+	for _, h := range list {
 		if out.send(h) != nil {
 			return
 		}
 	}
 }
 
-func (s *Server) hostViews(ctx context.Context) []Host {
+// hostViews are the hosts of the cluster by id, with removed ones that are alive all the same;
+// with all also the other removed ones.
+func (s *Server) hostViews(ctx context.Context, all bool) ([]Host, int64) {
 	leader, _ := s.opt.Peers.Leader(ctx)
 	var out []Host
+	var rev int64
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
-		for _, h := range c.KnownHosts() {
+		rev = c.Revision
+		for _, h := range c.Hosts {
+			known := h.Info != nil || h.Alive != nil
+			if !known || h.Spec.Removed != nil && h.Alive == nil && !all {
+				continue
+			}
 			v := hostView(c, h)
 			v.Leader = h.ID == leader
 			out = append(out, v)
 		}
 	})
-	return out
+	slices.SortFunc(out, func(a, b Host) int { return cmp.Compare(a.ID, b.ID) })
+	return out, rev
 }
 
 // host answers GET /v1/hosts/HOST.
@@ -41,19 +84,29 @@ func (s *Server) host(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
+	if h.Revision > 0 {
+		w.Header().Set("ETag", etag(h.Revision))
+	}
 	s.answer(w, h)
 }
 
-// findHost knows a host by its id, a prefix of the id, or its name; it must be one host only.
+// findHost knows a host by its id, its name, or a prefix of the id; it must be one host only.
 func (s *Server) findHost(ctx context.Context, word string) (Host, error) {
-	var found []Host
-	for _, h := range s.hostViews(ctx) {
-		if h.ID == word || h.Name == word {
+	list, _ := s.hostViews(ctx, true)
+	var named, begun []Host
+	for _, h := range list {
+		switch {
+		case h.ID == word:
 			return h, nil
+		case h.Name == word:
+			named = append(named, h)
+		case word != "" && strings.HasPrefix(h.ID, word):
+			begun = append(begun, h)
 		}
-		if word != "" && strings.HasPrefix(h.ID, word) {
-			found = append(found, h)
-		}
+	}
+	found := named
+	if len(found) == 0 {
+		found = begun
 	}
 	switch len(found) {
 	case 1:
@@ -73,39 +126,149 @@ func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	for k, v := range p.Labels {
-		if !labelKey.MatchString(k) || (v != nil && (*v == "" || strings.ContainsAny(*v, "\n\x00"))) {
-			s.fail(w, Refuse(http.StatusBadRequest, "write key=value, or key- to remove it", "label %q: not a label", k))
-			return
-		}
+	match, err := ifMatch(r)
+	if err == nil {
+		err = checkPatch(p)
+	}
+	if err != nil {
+		s.fail(w, err)
+		return
 	}
 	h, err := s.findHost(r.Context(), r.PathValue("host"))
 	if err != nil {
 		s.fail(w, err)
 		return
 	}
-	if p.Remove != nil && *p.Remove && h.State == "alive" {
-		s.fail(w, Refuse(http.StatusConflict, "stop its flotilla-agent first", "%s is alive: only an absent host can be removed", h.Name))
+	if p.Remove != nil && *p.Remove {
+		if h.State == "alive" {
+			s.fail(w, Refuse(http.StatusConflict, "run flotilla leave there, or stop its flotilla-agent first", "%s is alive: only an absent host can be removed", h.Name))
+			return
+		}
+		if err := s.leaveEtcd(r.Context(), cluster.HostID(h.ID)); err != nil {
+			s.fail(w, err)
+			return
+		}
+	}
+	v, err := s.editHost(r, cluster.HostID(h.ID), match, func(spec *cluster.HostSpec) {
+		applyPatch(spec, p, s.note(r, p.Why))
+	})
+	if err != nil {
+		s.fail(w, err)
 		return
 	}
-	rev, err := s.opt.Store.EditHost(r.Context(), cluster.HostID(h.ID), func(spec *cluster.HostSpec) error {
-		applyPatch(spec, p, s.note(r, p.Why))
+	w.Header().Set("ETag", etag(v.Revision))
+	s.answer(w, v)
+}
+
+func checkPatch(p HostPatch) error {
+	for _, k := range slices.Sorted(maps.Keys(p.Labels)) {
+		v := p.Labels[k]
+		if !labelKey.MatchString(k) || v != nil && (*v == "" || len(*v) > 1024 || strings.ContainsFunc(*v, unicode.IsControl)) {
+			return Refuse(http.StatusBadRequest, "write key=value, or key- to remove it; a key is made of letters, digits and _ . -", "label %q: not a label", k)
+		}
+	}
+	return nil
+}
+
+// editHost makes a change durable and shows the host as the mirror has it then.
+func (s *Server) editHost(r *http.Request, id cluster.HostID, match int64, edit func(*cluster.HostSpec)) (Host, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeWait)
+	defer cancel()
+	rev, err := s.opt.Store.EditHost(ctx, id, match, func(spec *cluster.HostSpec) error {
+		edit(spec)
 		return nil
 	})
-	if err == nil {
-		err = s.opt.Mirror.WaitRevision(r.Context(), rev)
+	if err != nil {
+		return Host{}, err
 	}
-	if err == nil {
-		var v Host
-		s.opt.Mirror.Read(func(c *cluster.Snapshot) {
-			if known := c.Hosts[cluster.HostID(h.ID)]; known != nil {
-				v = hostView(c, known)
-			}
-		})
-		s.answer(w, v)
+	if err := s.await(ctx, rev); err != nil {
+		return Host{}, err
+	}
+	list, _ := s.hostViews(ctx, true)
+	for _, h := range list {
+		if h.ID == string(id) {
+			return h, nil
+		}
+	}
+	return Host{}, noHostAnyMore(id)
+}
+
+func noHostAnyMore(id cluster.HostID) error {
+	return Refuse(http.StatusNotFound, "flotilla list-machines shows them", "host %s is gone from the cluster", id.Short())
+}
+
+func (s *Server) leaveEtcd(ctx context.Context, id cluster.HostID) error {
+	if s.opt.Leave == nil {
+		return nil
+	}
+	return s.opt.Leave(ctx, id)
+}
+
+// leaveHost answers POST /v1/hosts/HOST/leave {"force": false}: the host's etcd member goes,
+// and no unit is placed on it any more. Nothing is stopped.
+func (s *Server) leaveHost(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Force bool `json:"force"`
+	}
+	if err := decode(w, r, &body); err != nil {
+		s.fail(w, err)
 		return
 	}
-	s.fail(w, err)
+	h, err := s.findHost(r.Context(), r.PathValue("host"))
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	if units := s.unitsOn(cluster.HostID(h.ID)); len(units) > 0 && !body.Force {
+		s.fail(w, Refuse(http.StatusConflict, "stop or move them first; --force leaves them running here without orders, and starts them elsewhere too",
+			"%s has %d units (%s)", h.Name, len(units), someOf(units)))
+		return
+	}
+	if err := s.leaveEtcd(r.Context(), cluster.HostID(h.ID)); err != nil {
+		s.fail(w, err)
+		return
+	}
+	v, err := s.editHost(r, cluster.HostID(h.ID), 0, func(spec *cluster.HostSpec) {
+		by := s.note(r, "it left")
+		spec.Removed = &by
+	})
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	s.answer(w, v)
+}
+
+// unitsOn are the units that a host has or runs, by name.
+func (s *Server) unitsOn(id cluster.HostID) []string {
+	var out []string
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		h := c.Hosts[id]
+		if h == nil {
+			return
+		}
+		for name, p := range h.Placed {
+			if p.State != cluster.Gone {
+				out = append(out, string(name))
+			}
+		}
+		for name, st := range h.Status {
+			if st.Orphan {
+				out = append(out, string(name))
+			}
+		}
+	})
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// someOf names the first few of a list.
+func someOf(list []string) string {
+	const most = 5
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
 
 func applyPatch(spec *cluster.HostSpec, p HostPatch, by cluster.Note) {
@@ -128,25 +291,31 @@ func applyPatch(spec *cluster.HostSpec, p HostPatch, by cluster.Note) {
 
 // cluster answers GET /v1/cluster.
 func (s *Server) cluster(w http.ResponseWriter, r *http.Request) {
-	hosts := s.hostViews(r.Context())
-	v := Cluster{Hosts: hosts, Local: s.opt.Local()}
-	for _, h := range hosts {
-		if h.Leader {
+	hosts, _ := s.hostViews(r.Context(), false)
+	v := Cluster{Hosts: hosts, Local: s.opt.Local(), Notices: s.health()}
+	for i, h := range hosts {
+		if !v.Local.StoreOut.IsZero() {
+			hosts[i].Leader = false // nobody leads without etcd, whoever did before
+		}
+		if hosts[i].Leader {
 			v.Leader = h.Name
 		}
 		if len(h.Orphans) > 0 {
-			v.Notices = append(v.Notices, fmt.Sprintf("%s runs %s without any order: flotilla start or orphan stop decides", h.Name, strings.Join(h.Orphans, ", ")))
+			v.Notices = append(v.Notices, fmt.Sprintf("%s runs %s without any order: flotilla start UNIT takes it back, flotilla orphan stop %s UNIT ends it", h.Name, someOf(h.Orphans), h.Name))
+		}
+		if h.State == "removed" {
+			v.Notices = append(v.Notices, fmt.Sprintf("%s was removed and is alive: flotilla host restore %s takes it back", h.Name, h.Name))
 		}
 	}
-	if v.Leader == "" {
+	if v.Leader == "" && v.Local.StoreOut.IsZero() {
 		v.Notices = append(v.Notices, "no leader: nothing is placed or moved until one is elected")
 	}
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) { s.summarise(c, &v) })
-	if v.Local.Frozen != "" {
-		v.Notices = append(v.Notices, v.Local.Name+" is frozen: "+v.Local.Frozen)
-	}
 	s.answer(w, v)
 }
+
+// mostWaiting is how many waiting units a summary names.
+const mostWaiting = 1000
 
 // summarise counts units and collects the reasons of those that wait.
 func (s *Server) summarise(c *cluster.Snapshot, v *Cluster) {
@@ -154,21 +323,24 @@ func (s *Server) summarise(c *cluster.Snapshot, v *Cluster) {
 	was := s.plans.at(c, s.opt)
 	for _, n := range c.UnitNames() {
 		head := c.Units[n]
-		if head != nil && head.Spec.Target.String() == "launched" {
+		launched := head != nil && head.Spec.Target == units.Launched
+		ok, _, reason := settled(c, n, was.why(n))
+		if launched {
 			v.Units++
 		}
-		ok, _, reason := settled(c, n, was.waiting[n])
-		if ok && head != nil && head.Spec.Target.String() == "launched" {
+		if ok && launched {
 			v.Running++
 		}
-		if !ok {
+		if ok {
+			continue
+		}
+		if v.WaitingUnits++; v.WaitingUnits <= mostWaiting {
 			v.Waiting = append(v.Waiting, Waiting{Unit: string(n), Reason: reason})
 		}
 	}
-	if storm := was.result.Storm; storm != nil {
-		v.Notices = append(v.Notices, storm.String())
+	if was.storm != nil {
+		v.Notices = append(v.Notices, was.storm.String())
 	}
-	slices.Sort(v.Notices)
 }
 
 // stopOrphan answers POST /v1/hosts/HOST/orphans/UNIT/stop.
@@ -207,5 +379,5 @@ func (s *Server) acceptStore(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	s.answer(w, map[string]string{"Note": note})
+	s.answer(w, Accepted{Note: note})
 }

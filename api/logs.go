@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -16,40 +18,75 @@ type source struct {
 	id      cluster.HostID
 	name    string
 	address string
+	absent  bool
+}
+
+// logQuery is what is asked of one host's journal; unit "" is the daemons' own lines.
+type logQuery struct {
+	unit   string
+	lines  int
+	follow bool
+}
+
+// mostLines bounds what is asked of one host, and with it what is held in memory.
+const (
+	mostLines = 100_000
+	fewLines  = 10
+)
+
+func readLogQuery(v url.Values) (logQuery, error) {
+	q := logQuery{unit: v.Get("unit")}
+	var err error
+	if q.lines, err = number(v, "lines", fewLines); err != nil {
+		return q, err
+	}
+	if q.lines > mostLines {
+		return q, Refuse(http.StatusBadRequest, "ask for fewer", "lines=%d: at most %d", q.lines, mostLines)
+	}
+	switch v.Get("follow") {
+	case "", "false":
+	case "true":
+		q.follow = true
+	default:
+		return q, Refuse(http.StatusBadRequest, "write true or false", "follow=%q", v.Get("follow"))
+	}
+	return q, nil
+}
+
+func (q logQuery) values() url.Values {
+	return url.Values{"local": {"true"}, "unit": {q.unit}, "lines": {strconv.Itoa(q.lines)}, "follow": {strconv.FormatBool(q.follow)}}
 }
 
 // logs answers GET /v1/logs/THING: the journal lines of a unit on every host that has it,
 // or of the daemons on a host. Any daemon answers for any host.
 func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	lines, err := strconv.Atoi(q.Get("lines"))
-	if err != nil || lines < 0 {
-		lines = 10
-	}
-	follow := q.Get("follow") == "true"
-	if r.Header.Get(forwarded) != "" && q.Get("local") == "true" {
-		s.localLogs(w, r, q.Get("unit"), lines, follow)
-		return
-	}
-	if s.opt.Mirror == nil {
-		s.needMirror(nil)(w, r)
-		return
-	}
-	unit, sources, err := s.sources(r.Context(), r.PathValue("thing"), q.Get("host"))
+	v := r.URL.Query()
+	q, err := readLogQuery(v)
 	if err != nil {
 		s.fail(w, err)
 		return
 	}
-	v := url.Values{"local": {"true"}, "unit": {unit}, "lines": {strconv.Itoa(lines)}, "follow": {strconv.FormatBool(follow)}}
-	s.fanIn(w, r, sources, v)
+	if r.Header.Get(forwarded) != "" && v.Get("local") == "true" {
+		s.localLogs(w, r, q)
+		return
+	}
+	s.needMirror(func(w http.ResponseWriter, r *http.Request) {
+		unit, sources, err := s.sources(r.Context(), r.PathValue("thing"), v.Get("host"))
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		q.unit = unit
+		s.fanIn(w, r, sources, q)
+	})(w, r)
 }
 
 // localLogs streams this host's own journal.
-func (s *Server) localLogs(w http.ResponseWriter, r *http.Request, unit string, lines int, follow bool) {
+func (s *Server) localLogs(w http.ResponseWriter, r *http.Request, q logQuery) {
 	out := newStream(w)
 	_ = out.flush() // the asker learns that it got through before the first line comes
-	err := s.opt.Logs(r.Context(), unit, lines, follow, func(e LogEntry) error {
-		if err := out.send(e); err != nil {
+	err := s.opt.Logs(r.Context(), q.unit, q.lines, q.follow, func(e LogEntry) error {
+		if err := out.send(e); err != nil || !q.follow {
 			return err
 		}
 		return out.flush()
@@ -69,79 +106,116 @@ func (s *Server) sources(ctx context.Context, thing, host string) (string, []sou
 		}
 		only = &h
 	}
-	var out []source
-	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
-		for _, i := range unitView(c, cluster.Unit(thing), "").Instances {
-			if only == nil || only.ID == i.Host {
-				out = append(out, source{cluster.HostID(i.Host), i.HostName, i.Address})
-			}
-		}
-	})
-	if len(out) > 0 {
+	known, out := s.unitSources(cluster.Unit(thing), only)
+	switch {
+	case len(out) > 0:
 		return thing, out, nil
-	}
-	if known := s.views([]cluster.Unit{cluster.Unit(thing)})[0]; known.Revision > 0 {
+	case known && only != nil:
+		return "", nil, Refuse(http.StatusNotFound, "flotilla status "+thing+" shows its hosts", "%s is not on %s", thing, only.Name)
+	case known:
 		return "", nil, Refuse(http.StatusNotFound, "flotilla explain "+thing, "%s is on no host, so it has no log", thing)
-	}
-	if thing != "" {
+	case thing != "":
 		h, err := s.findHost(ctx, thing)
 		if err != nil {
-			return "", nil, Refuse(http.StatusNotFound, "flotilla status shows what there is", "no unit and no single host %q", thing)
+			return "", nil, nothing(err, thing)
 		}
-		return "", []source{{cluster.HostID(h.ID), h.Name, h.Address}}, nil
+		return "", []source{hostSource(h)}, nil
 	}
-	for _, h := range s.hostViews(ctx) {
+	list, _ := s.hostViews(ctx, false)
+	for _, h := range list {
 		if only == nil || only.ID == h.ID {
-			out = append(out, source{cluster.HostID(h.ID), h.Name, h.Address})
+			out = append(out, hostSource(h))
 		}
 	}
 	return "", out, nil
 }
 
-// fanIn merges the lines of several hosts as they come. A host that cannot be asked is
-// named in a line of its own, and the others go on.
-func (s *Server) fanIn(w http.ResponseWriter, r *http.Request, sources []source, q url.Values) {
+func hostSource(h Host) source {
+	return source{id: cluster.HostID(h.ID), name: h.Name, address: h.Address, absent: h.State == "absent"}
+}
+
+// unitSources are the hosts that have a unit, or of them only the one, and whether there is
+// such a unit at all.
+func (s *Server) unitSources(name cluster.Unit, only *Host) (known bool, out []source) {
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		known = c.Units[name] != nil
+		for _, i := range unitView(c, name, "").Instances {
+			known = true
+			if only == nil || only.ID == i.Host {
+				id := cluster.HostID(i.Host)
+				out = append(out, source{id: id, name: i.HostName, address: i.Address, absent: c.Hosts[id].Alive == nil})
+			}
+		}
+	})
+	return known, out
+}
+
+// fanIn merges the lines of several hosts: by time, or as they come when they are
+// followed. A host that cannot be asked is named in a line of its own, and the others
+// go on.
+func (s *Server) fanIn(w http.ResponseWriter, r *http.Request, sources []source, q logQuery) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	entries := make(chan LogEntry)
 	var wg sync.WaitGroup
 	for _, src := range sources {
-		wg.Go(func() {
-			emit := func(e LogEntry) error {
-				e.Host = src.name
-				select {
-				case entries <- e:
-					return nil
-				case <-ctx.Done():
-					return ctx.Err()
+		wg.Go(func() { s.readInto(ctx, src, q, entries) })
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	defer func() { cancel(); <-done }()
+	out := newStream(w)
+	if q.follow {
+		_ = out.flush()
+	}
+	var all []LogEntry
+	for {
+		select {
+		case e := <-entries:
+			if !q.follow {
+				all = append(all, e)
+			} else if errors.Join(out.send(e), out.flush()) != nil {
+				return
+			}
+		case <-done:
+			slices.SortStableFunc(all, func(a, b LogEntry) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Host, b.Host)) })
+			for _, e := range all {
+				if out.send(e) != nil {
+					return
 				}
 			}
-			if err := s.readFrom(ctx, src, q, emit); err != nil && ctx.Err() == nil {
-				_ = emit(LogEntry{Time: s.opt.Now(), Priority: 3, Message: "flotilla: cannot read this host's log: " + err.Error()})
-			}
-		})
-	}
-	go func() { wg.Wait(); close(entries) }()
-	out := newStream(w)
-	_ = out.flush()
-	for e := range entries {
-		if err := errors.Join(out.send(e), out.flush()); err != nil {
-			cancel()
+			return
 		}
 	}
 }
 
-// readFrom reads one host's lines, here or through its daemon.
-func (s *Server) readFrom(ctx context.Context, src source, q url.Values, emit func(LogEntry) error) error {
-	if src.id == s.opt.Host {
-		lines, err := strconv.Atoi(q.Get("lines"))
-		if err != nil {
-			return err
+// readInto hands over one host's lines until they end or ctx does.
+func (s *Server) readInto(ctx context.Context, src source, q logQuery, entries chan<- LogEntry) {
+	emit := func(e LogEntry) error {
+		e.Host = src.name
+		select {
+		case entries <- e:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		return s.opt.Logs(ctx, q.Get("unit"), lines, q.Get("follow") == "true", emit)
+	}
+	err := errors.New("the host is absent")
+	if !src.absent || src.id == s.opt.Host {
+		err = s.readFrom(ctx, src, q, emit)
+	}
+	if err != nil && ctx.Err() == nil {
+		_ = emit(LogEntry{Time: s.opt.Now(), Priority: 3, Message: "flotilla: cannot read this host's log: " + oneLine(err.Error())})
+	}
+}
+
+// readFrom reads one host's lines, here or through its daemon.
+func (s *Server) readFrom(ctx context.Context, src source, q logQuery, emit func(LogEntry) error) error {
+	if src.id == s.opt.Host {
+		return s.opt.Logs(ctx, q.unit, q.lines, q.follow, emit)
 	}
 	c := NewClientWith(src.address, withHeader{s.opt.Peers.Transport(), s.opt.Name})
-	return list(ctx, c, "/v1/logs/", q, emit)
+	return list(ctx, c, "/v1/logs/", q.values(), emit)
 }
 
 // withHeader marks requests as forwarded.
@@ -150,6 +224,7 @@ type withHeader struct {
 	name string
 }
 
+// RoundTrip sends the request with the mark.
 func (t withHeader) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set(forwarded, t.name)

@@ -2,36 +2,62 @@ package api
 
 import (
 	"sync"
+	"time"
 
 	"flotilla/cluster"
 	"flotilla/leader/plan"
 )
 
 // plans remembers what the planner said of the newest snapshot: any daemon with a mirror
-// can say why a unit waits, because the planner is a function of the snapshot.
+// can say why a unit waits, because the planner is a function of the snapshot and the time.
 type plans struct {
-	mu  sync.Mutex
-	rev int64
-	was planned
+	mu   sync.Mutex
+	rev  int64
+	when time.Time
+	cost time.Duration
+	was  planned
 }
 
 // planned is one plan, for look-ups.
 type planned struct {
-	result  plan.Result
-	waiting map[cluster.Unit]string
+	waiting map[cluster.Unit]plan.Refusal
+	storm   *plan.Storm
+	next    time.Time // when it can change by itself
 }
+
+// Reasons depend on the time too (suspects, warm-up), so a plan is good for planFor. One
+// that took d is good for at least 4 d, so that a huge cluster is not planned for each
+// request.
+const (
+	planFor  = time.Second
+	planRest = 4
+)
 
 // at plans for the snapshot c, whose read lock the caller holds.
 func (p *plans) at(c *cluster.Snapshot, opt Options) planned {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.rev == c.Revision && p.was.waiting != nil {
+	began := opt.Now()
+	if p.good(c.Revision, began) {
 		return p.was
 	}
-	r := plan.Plan(c, opt.Plan, opt.Now())
-	p.rev, p.was = c.Revision, planned{result: r, waiting: map[cluster.Unit]string{}}
+	r := plan.Plan(c, opt.Plan, began)
+	p.was = planned{waiting: make(map[cluster.Unit]plan.Refusal, len(r.Waiting)), storm: r.Storm, next: r.Next}
 	for _, w := range r.Waiting {
-		p.was.waiting[w.Unit] = w.Reason
+		p.was.waiting[w.Unit] = w
 	}
+	p.rev, p.when = c.Revision, opt.Now()
+	p.cost = p.when.Sub(began)
 	return p.was
 }
+
+func (p *plans) good(rev int64, now time.Time) bool {
+	age := now.Sub(p.when)
+	if p.was.waiting == nil || age < 0 {
+		return false
+	}
+	return age < planRest*p.cost || rev == p.rev && age < planFor
+}
+
+// why is the planner's reason for a unit to wait, "" without one.
+func (p planned) why(u cluster.Unit) string { return p.waiting[u].Reason }

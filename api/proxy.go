@@ -1,9 +1,11 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"time"
 )
 
 // forwarded marks a request that came through another daemon; it is not passed on again.
@@ -17,8 +19,8 @@ func (s *Server) needMirror(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, address := s.opt.Peers.Leader(r.Context())
 		if address == "" || r.Header.Get(forwarded) != "" {
-			s.fail(w, Refuse(http.StatusServiceUnavailable, "ask again in some seconds, or on a host that runs etcd",
-				"no leader is known to %s", s.opt.Name))
+			s.fail(w, s.unusable("no leader is known to "+s.opt.Name+", which does not mirror the cluster itself",
+				"ask again in some seconds, or on a host that runs etcd"))
 			return
 		}
 		s.proxy(address).ServeHTTP(w, r)
@@ -28,20 +30,52 @@ func (s *Server) needMirror(h http.HandlerFunc) http.HandlerFunc {
 // needComplete refuses while the mirror has not seen the whole store yet.
 func (s *Server) needComplete(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !s.complete() {
-			l := s.opt.Local()
-			why := "the store is not loaded yet"
-			switch {
-			case l.Frozen != "":
-				why = l.Frozen
-			case !l.StoreOut.IsZero():
-				why = "the store is out of reach since " + l.StoreOut.Format("15:04:05")
-			}
-			s.fail(w, Refuse(http.StatusServiceUnavailable, "workloads keep running; ask again when etcd answers", "%s", why))
+		if s.complete() {
+			h(w, r)
 			return
 		}
-		h(w, r)
+		why := "the store is not loaded yet"
+		if err := s.opt.Mirror.Err(); err != nil {
+			why += ": " + oneLine(err.Error())
+		}
+		s.fail(w, s.unusable(why, "ask again in some seconds; workloads keep running"))
 	}
+}
+
+// unusable says why this daemon cannot show the cluster: by what its agent knows, else by why.
+func (s *Server) unusable(why, hint string) *Error {
+	l := s.opt.Local()
+	switch {
+	case l.Frozen != "":
+		why, hint = frozen(l), "flotilla accept-store, if that is meant; workloads keep running"
+	case !l.StoreOut.IsZero():
+		why, hint = "etcd does not answer since "+clock(l.StoreOut), "is a majority of its members up? workloads keep running"
+	}
+	return Refuse(http.StatusServiceUnavailable, hint, "%s", why)
+}
+
+func frozen(l Local) string { return fmt.Sprintf("%s is frozen: %s", l.Name, oneLine(l.Frozen)) }
+
+// clock is an instant as sentences show it.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// health are sentences on why what this daemon shows may be old, or its host not as ordered.
+func (s *Server) health() []string {
+	l := s.opt.Local()
+	var out []string
+	if l.Frozen != "" {
+		out = append(out, frozen(l)+" (flotilla accept-store, if that is meant)")
+	}
+	switch err := s.opt.Mirror.Err(); {
+	case !l.StoreOut.IsZero():
+		out = append(out, fmt.Sprintf("etcd does not answer since %s: this is what was known then; nothing can be changed, workloads keep running", clock(l.StoreOut)))
+	case err != nil:
+		out = append(out, "what is shown may be old: "+oneLine(err.Error()))
+	}
+	if l.Message != "" {
+		out = append(out, l.Name+": "+oneLine(l.Message))
+	}
+	return out
 }
 
 // proxy passes a request on to another daemon, streams included.
@@ -52,9 +86,10 @@ func (s *Server) proxy(address string) http.Handler {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(&url.URL{Scheme: "https", Host: address})
 			p.Out.Header.Set(forwarded, s.opt.Name)
+			p.Out.Header.Set(askedBy, s.caller(p.In))
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			s.fail(w, Refuse(http.StatusBadGateway, "is that host up?", "ask %s: %v", address, err))
+			s.fail(w, Refuse(http.StatusBadGateway, "is that host up? if not, another leads in some seconds", "ask the leader at %s: %s", address, oneLine(err.Error())))
 		},
 	}
 }

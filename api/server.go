@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +22,8 @@ type Mirror interface {
 	// Subscribe gives a wake-up of capacity one for every change, and its end.
 	Subscribe() (<-chan struct{}, func())
 	WaitRevision(ctx context.Context, rev int64) error
+	// Err says why what Read shows may be old or incomplete; nil when all is well.
+	Err() error
 }
 
 // Edit is what a user's change makes of a unit head: Spec nil deletes it, Blob is
@@ -41,7 +45,8 @@ type Outcome struct {
 // somebody else was faster.
 type Store interface {
 	EditUnits(ctx context.Context, names []cluster.Unit, edit func(i int, head *cluster.UnitHead) (Edit, error)) []Outcome
-	EditHost(ctx context.Context, id cluster.HostID, edit func(*cluster.HostSpec) error) (int64, error)
+	// EditHost compares ifMatch with the revision of what operators said before; 0 = any.
+	EditHost(ctx context.Context, id cluster.HostID, ifMatch int64, edit func(*cluster.HostSpec) error) (int64, error)
 	Blob(ctx context.Context, h units.Hash) ([]byte, error)
 	ResumeFailover(ctx context.Context, by cluster.Note) error
 	AcceptStore(ctx context.Context, by cluster.Note) (note string, err error)
@@ -65,7 +70,18 @@ type Peers interface {
 	Leader(ctx context.Context) (host cluster.HostID, address string)
 }
 
-// Options are what lies behind the API. All but Mirror are required; without
+// Role is what the holder of a client certificate may do.
+type Role int
+
+// The roles. A host reads everything and passes on what its own root asked for; an
+// administrator may do everything.
+const (
+	RoleStranger Role = iota
+	RoleHost
+	RoleAdmin
+)
+
+// Options are what lies behind the API. All but Mirror and Leave are required; without
 // Mirror what needs it is asked of the leader.
 type Options struct {
 	Host     cluster.HostID
@@ -76,6 +92,8 @@ type Options struct {
 	Tokens   Tokens
 	Admit    http.Handler // answers /v1/join and /v1/renew
 	Peers    Peers
+	Peer     func(*tls.ConnectionState) (Role, string)   // who is at the other end, by a verified certificate
+	Leave    func(context.Context, cluster.HostID) error // takes a host's etcd member out; nil = etcd is not ours
 	Logs     Logs
 	Local    func() Local
 	Plan     plan.Options
@@ -103,72 +121,7 @@ func (s *Server) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	return s.events.follow(ctx, s.opt.Mirror, s.opt.Now)
-}
-
-// Handler serves the API. Requests over TLS must carry a certificate of the cluster, but for joining.
-func (s *Server) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/version", s.version)
-	mux.HandleFunc("GET /v1/local", s.local)
-	mux.Handle("GET /metrics", s.opt.Metrics)
-	mux.Handle("POST /v1/join", s.opt.Admit)
-	mux.Handle("POST /v1/renew", s.opt.Admit)
-	mux.HandleFunc("POST /v1/tokens", s.newToken)
-	mux.HandleFunc("POST /v1/store/accept", s.acceptStore)
-	mux.HandleFunc("GET /v1/logs/", s.logs)
-	mux.HandleFunc("GET /v1/logs/{thing}", s.logs)
-
-	mirrored := map[string]http.HandlerFunc{
-		"GET /v1/cluster":              s.cluster,
-		"GET /v1/units":                s.listUnits,
-		"GET /v1/units/{name}":         s.unit,
-		"GET /v1/units/{name}/content": s.content,
-		"POST /v1/changes":             s.changes,
-		"GET /v1/hosts":                s.listHosts,
-		"GET /v1/hosts/{host}":         s.host,
-		"PATCH /v1/hosts/{host}":       s.patchHost,
-		"GET /v1/explain/{thing}":      s.explain,
-		"GET /v1/events":               s.listEvents,
-		"POST /v1/failover/resume":     s.resumeFailover,
-
-		"POST /v1/hosts/{host}/orphans/{unit}/stop": s.stopOrphan,
-	}
-	for pattern, h := range mirrored {
-		mux.HandleFunc(pattern, s.needMirror(h))
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, Refuse(http.StatusNotFound, "see docs/api.md", "no such resource: %s %s", r.Method, r.URL.Path))
-	})
-	return s.authenticate(mux)
-}
-
-// open are the paths that need no certificate: they carry their own proof.
-var open = []string{"/v1/join", "/v1/version"}
-
-// authenticate lets in who came over the unix socket (its permissions decide) or with
-// a certificate of the cluster's CA.
-func (s *Server) authenticate(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.TLS != nil && len(r.TLS.VerifiedChains) == 0 && !slices.Contains(open, r.URL.Path) {
-			s.fail(w, Refuse(http.StatusUnauthorized, "run this on a host of the cluster, or use a client certificate",
-				"this needs a certificate of the cluster"))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// caller names who asked: the certificate's name, or root on this host.
-func (s *Server) caller(r *http.Request) string {
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		return r.TLS.PeerCertificates[0].Subject.CommonName
-	}
-	return "root@" + s.opt.Name
-}
-
-func (s *Server) note(r *http.Request, why string) cluster.Note {
-	return cluster.Note{Who: s.caller(r), When: s.opt.Now().UTC(), Why: why}
+	return s.followEvents(ctx)
 }
 
 func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
@@ -183,16 +136,45 @@ func (s *Server) answer(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the client is gone if this fails
 }
 
-// maxBody bounds a request: a batch of units is many, a unit file is small.
-const maxBody = 64 << 20
+// maxBody bounds a batch of units, maxSmall every other request.
+const (
+	maxBody  = 64 << 20
+	maxSmall = 1 << 20
+)
 
-// decode reads a small JSON body strictly: an unknown field is a fault.
+// decode reads one small JSON object strictly: an unknown field is a fault, and so is
+// anything after it.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSmall))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return Refuse(http.StatusBadRequest, "send one JSON object; docs/api.md has its fields",
-			"request body: %s", strings.TrimPrefix(err.Error(), "json: "))
+	err := dec.Decode(into)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the JSON object")
+		}
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	return badBody(err, "request body")
+}
+
+// badBody says what is wrong with a body, or with the part of it that place names.
+func badBody(err error, place string) error {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return Refuse(http.StatusRequestEntityTooLarge, "send less at once", "%s: more than %d MiB", place, large.Limit>>20)
+	}
+	var fault *units.Error
+	if errors.As(err, &fault) {
+		return Refuse(http.StatusBadRequest, fault.Hint, "%s: %s", place, fault.Msg)
+	}
+	text := strings.TrimPrefix(err.Error(), "json: ")
+	switch {
+	case errors.Is(err, io.EOF):
+		text = "it is empty"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		text = "it ends in the middle of the JSON"
+	}
+	return Refuse(http.StatusBadRequest, "send one JSON object; docs/api.md has its fields", "%s: %s", place, text)
 }

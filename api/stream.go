@@ -17,6 +17,12 @@ func newStream(w http.ResponseWriter) *stream {
 	return &stream{w: w, enc: json.NewEncoder(w), ctl: http.NewResponseController(w)}
 }
 
+// raw writes one line that is encoded already.
+func (s *stream) raw(line []byte) error {
+	_, err := s.w.Write(append(line, '\n'))
+	return err
+}
+
 // send writes one line; the error means that the client is gone.
 func (s *stream) send(v any) error { return s.enc.Encode(v) }
 

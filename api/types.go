@@ -51,7 +51,7 @@ type Host struct {
 	ID       string            `json:"id"`
 	Name     string            `json:"name"`
 	Address  string            `json:"address,omitempty"`
-	State    string            `json:"state"` // alive, absent, removed
+	State    string            `json:"state"` // alive, absent, removed; gone in a watch
 	Since    time.Time         `json:"since,omitzero"`
 	Labels   map[string]string `json:"labels"`
 	Cordon   *cluster.Note     `json:"cordon,omitempty"`
@@ -77,11 +77,14 @@ type Cluster struct {
 	Schema   string    `json:"schema"`
 	Leader   string    `json:"leader,omitempty"` // name of the leading host; empty while there is none
 	Hosts    []Host    `json:"hosts"`
-	Units    int       `json:"units"`   // that should run
-	Running  int       `json:"running"` // of those
-	Waiting  []Waiting `json:"waiting,omitempty"`
-	Notices  []string  `json:"notices,omitempty"` // what a person should know: storm brake, frozen, orphans
-	Local    Local     `json:"local"`
+	Units    int       `json:"units"`             // that should run
+	Running  int       `json:"running"`           // of those
+	Waiting  []Waiting `json:"waiting,omitempty"` // the first thousand
+
+	WaitingUnits int `json:"waiting_units"` // how many there are
+
+	Notices []string `json:"notices,omitempty"` // what a person should know: storm brake, frozen, orphans
+	Local   Local    `json:"local"`
 }
 
 // Waiting is a unit that is not as wanted, and why.
@@ -111,7 +114,7 @@ type Change struct {
 	Replace bool          `json:"replace,omitempty"` // differing content replaces what is there (and restarts it)
 	Restart bool          `json:"restart,omitempty"`
 	Delete  bool          `json:"delete,omitempty"`
-	IfMatch int64         `json:"if_match,omitempty"` // 0 = any
+	IfMatch int64         `json:"if_match,omitempty"` // 0 = any, -1 = must not exist
 }
 
 // Result is what became of one Change.
@@ -155,6 +158,11 @@ type LogEntry struct {
 	PID      int       `json:"pid,omitempty"`
 	Priority int       `json:"priority"`
 	Message  string    `json:"message"`
+}
+
+// Accepted is the answer of POST /v1/store/accept.
+type Accepted struct {
+	Note string `json:"note"`
 }
 
 // Version is the answer of GET /v1/version.

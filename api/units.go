@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"reflect"
 	"slices"
 	"strconv"
 
@@ -22,12 +21,15 @@ func (s *Server) unit(w http.ResponseWriter, r *http.Request) {
 	var v Unit
 	found := false
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
-		v = unitView(c, name, s.plans.at(c, s.opt).waiting[name])
+		v = unitView(c, name, s.plans.at(c, s.opt).why(name))
 		found = c.Units[name] != nil || len(v.Instances) > 0
 	})
 	if !found {
 		s.fail(w, noUnit(string(name)))
 		return
+	}
+	if v.Revision > 0 {
+		w.Header().Set("ETag", etag(v.Revision))
 	}
 	s.answer(w, v)
 }
@@ -36,24 +38,39 @@ func noUnit(name string) *Error {
 	return Refuse(http.StatusNotFound, "flotilla list-unit-files shows what there is", "no unit %q in the cluster", name)
 }
 
-// listUnits answers GET /v1/units: ?match=GLOB filters, ?watch=REVISION with ?name= keeps it open.
+// pageSize is how many units are looked at under one read lock, and held in memory.
+const pageSize = 500
+
+// listUnits answers GET /v1/units: ?match=GLOB and ?name=NAME choose, ?after=NAME and ?limit=N page,
+// ?watch=REVISION keeps it open.
 func (s *Server) listUnits(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	if q.Has("watch") {
-		s.watchUnits(w, r)
-		return
-	}
-	var names []cluster.Unit
-	var err error
-	s.opt.Mirror.Read(func(c *cluster.Snapshot) { names, err = match(c.UnitNames(), q["match"]) })
+	q, err := readListQuery(r.URL.Query(), "match", "name")
 	if err != nil {
 		s.fail(w, err)
 		return
 	}
+	if q.watch {
+		s.watchUnits(w, r, q)
+		return
+	}
+	names, rev, err := s.chooseUnits(q)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	if i, found := slices.BinarySearch(names, cluster.Unit(q.after)); q.after != "" {
+		if found {
+			i++
+		}
+		names = names[i:]
+	}
+	if q.limit > 0 && len(names) > q.limit {
+		names = names[:q.limit]
+	}
+	w.Header().Set(revisionHeader, strconv.FormatInt(rev, 10))
 	out := newStream(w)
-	for page := range slices.Chunk(names, 500) {
-		views := s.views(page)
-		for _, v := range views {
+	for page := range slices.Chunk(names, pageSize) {
+		for _, v := range s.views(page) {
 			if out.send(v) != nil {
 				return
 			}
@@ -61,13 +78,42 @@ func (s *Server) listUnits(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// chooseUnits are the names that a query asks for, sorted, and the revision at which they
+// were found. Names that are named need not exist.
+func (s *Server) chooseUnits(q listQuery) (names []cluster.Unit, rev int64, err error) {
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		rev = c.Revision
+		if len(q.names) == 0 || len(q.match) > 0 {
+			names, err = match(shownUnits(c), q.match)
+		}
+	})
+	for _, n := range q.names {
+		names = append(names, cluster.Unit(n))
+	}
+	slices.Sort(names)
+	return slices.Compact(names), rev, err
+}
+
+// shownUnits are the units of the cluster and the orphans that are none of its units, sorted.
+func shownUnits(c *cluster.Snapshot) []cluster.Unit {
+	names := c.UnitNames()
+	if len(c.Orphans) == 0 {
+		return names
+	}
+	for n := range c.Orphans {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // views looks at some units at one revision.
 func (s *Server) views(names []cluster.Unit) []Unit {
 	views := make([]Unit, 0, len(names))
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
-		waiting := s.plans.at(c, s.opt).waiting
+		was := s.plans.at(c, s.opt)
 		for _, n := range names {
-			views = append(views, unitView(c, n, waiting[n]))
+			views = append(views, unitView(c, n, was.why(n)))
 		}
 	})
 	return views
@@ -75,6 +121,11 @@ func (s *Server) views(names []cluster.Unit) []Unit {
 
 // match keeps the names that fit any of the globs; without globs all fit.
 func match(names []cluster.Unit, globs []string) ([]cluster.Unit, error) {
+	for _, g := range globs {
+		if _, err := units.Match(g, ""); err != nil {
+			return nil, err
+		}
+	}
 	if len(globs) == 0 {
 		return names, nil
 	}
@@ -94,46 +145,34 @@ func match(names []cluster.Unit, globs []string) ([]cluster.Unit, error) {
 	return out, nil
 }
 
-// watchUnits sends each named unit as it is once the mirror reached the revision asked
-// for, then again whenever what it shows has changed.
-func (s *Server) watchUnits(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	from, err := strconv.ParseInt(q.Get("watch"), 10, 64)
-	if err != nil || from < 0 {
-		s.fail(w, Refuse(http.StatusBadRequest, "take the revision of an earlier answer", "watch=%q is no revision", q.Get("watch")))
-		return
-	}
-	var names []cluster.Unit
-	for _, n := range q["name"] {
-		names = append(names, cluster.Unit(n))
-	}
-	wake, stop := s.opt.Mirror.Subscribe()
-	defer stop()
-	if err := s.opt.Mirror.WaitRevision(r.Context(), from); err != nil {
+// watchUnits sends each chosen unit as it is once the mirror reached the revision asked
+// for, then again whenever what it shows has changed. A unit that is gone is sent once more,
+// with revision 0.
+func (s *Server) watchUnits(w http.ResponseWriter, r *http.Request, q listQuery) {
+	if _, err := match(nil, q.match); err != nil {
 		s.fail(w, err)
 		return
 	}
-	out := newStream(w)
-	last := make([]Unit, len(names))
-	for {
-		for i, v := range s.views(names) {
-			if last[i].Name != "" && reflect.DeepEqual(last[i], v) {
-				continue
-			}
-			last[i] = v
-			if out.send(v) != nil {
-				return
+	s.watch(w, r, q.from, func(sent []string, send func(name string, v any) error) (open bool, err error) {
+		names, _, err := s.chooseUnits(q)
+		if err != nil {
+			return false, err
+		}
+		for _, n := range sent { // those that are gone meanwhile
+			if _, found := slices.BinarySearch(names, cluster.Unit(n)); !found {
+				names = append(names, cluster.Unit(n))
 			}
 		}
-		if out.flush() != nil {
-			return
+		for page := range slices.Chunk(names, pageSize) {
+			for _, v := range s.views(page) {
+				open = open || !v.Settled
+				if err := send(v.Name, v); err != nil {
+					return false, err
+				}
+			}
 		}
-		select {
-		case <-wake:
-		case <-r.Context().Done():
-			return
-		}
-	}
+		return open, nil
+	})
 }
 
 // content answers with the unit file as it was submitted.
@@ -151,6 +190,6 @@ func (s *Server) content(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("ETag", strconv.FormatInt(head.Rev, 10))
+	w.Header().Set("ETag", etag(head.Rev))
 	_, _ = w.Write(raw) // the client is gone if this fails
 }

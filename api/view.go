@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"time"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -50,7 +49,7 @@ func instance(h *cluster.Host, name cluster.Unit) Instance {
 	}
 	if h.Alive == nil {
 		i.Active, i.Sub = unknown, unknown
-		i.Message = fmt.Sprintf("host absent since %s", h.Absent.Format(time.RFC3339))
+		i.Message = fmt.Sprintf("host absent since %s", clock(h.Absent))
 	}
 	if st, ok := h.StatusOf(name); ok {
 		i.Hash, i.Since, i.Invocation = st.Blob, st.Since, st.Invocation
@@ -186,17 +185,25 @@ func inOrder(m map[cluster.HostID]*cluster.Placed) []*cluster.Placed {
 	return out
 }
 
+// hostState is a host's state in one word.
+func hostState(h *cluster.Host) string {
+	switch {
+	case h.Spec.Removed != nil:
+		return "removed"
+	case h.Alive == nil:
+		return "absent"
+	}
+	return "alive"
+}
+
 // hostView is a host as the API shows it.
 func hostView(s *cluster.Snapshot, h *cluster.Host) Host {
 	v := Host{
-		ID: string(h.ID), Name: h.Name(), Address: hostAddress(h), State: "alive",
+		ID: string(h.ID), Name: h.Name(), Address: hostAddress(h), State: hostState(h),
 		Labels: h.Labels(), Cordon: h.Spec.Cordon, Revision: h.SpecRev,
 	}
-	switch {
-	case h.Spec.Removed != nil:
-		v.State = "removed"
-	case h.Alive == nil:
-		v.State, v.Since = "absent", h.Absent
+	if h.Alive == nil {
+		v.Since = h.Absent
 	}
 	if i := h.Info; i != nil {
 		v.Version, v.OS, v.Kernel, v.Systemd = i.Version, i.OS, i.Kernel, i.Systemd

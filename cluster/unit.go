@@ -21,6 +21,7 @@ type UnitSpec struct {
 	Run      int64        `json:"run,omitempty"`
 	Restart  int64        `json:"restart,omitempty"`
 	By       Note         `json:"by"`
+	Request  string       `json:"request,omitempty"` // that made it so: a repeat of it changes nothing
 }
 
 // UnitHead is a UnitSpec in a Snapshot, with its content parsed.

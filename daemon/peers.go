@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"time"
 
+	"flotilla/api"
 	"flotilla/cluster"
 	"flotilla/cluster/store"
+	"flotilla/members"
 )
 
 // leads remembers who leads for a moment, so that a busy API does not ask the store for
@@ -42,11 +45,35 @@ func (d *Daemon) Leader(ctx context.Context) (cluster.HostID, string) {
 	return l.last.Host, l.last.Address
 }
 
+// peer says who is at the other end of a connection, by a verified certificate.
+func peer(state *tls.ConnectionState) (api.Role, string) {
+	role, name := members.Peer(state)
+	switch role {
+	case members.Host:
+		return api.RoleHost, name
+	case members.Admin:
+		return api.RoleAdmin, name
+	default:
+		return api.RoleStranger, name
+	}
+}
+
+// leaveEtcd takes a host's member out of our etcd; a host without one is no error.
+func (d *Daemon) leaveEtcd(ctx context.Context, host cluster.HostID) error {
+	err := members.Leave(ctx, d.members, string(host))
+	var r *members.Refusal
+	if errors.As(err, &r) {
+		return api.Refuse(r.Status, r.Hint, "%s", r.Message)
+	}
+	return err
+}
+
 // Transport authenticates this daemon to others.
 func (d *Daemon) Transport() http.RoundTripper {
 	return d.transport
 }
 
 func newTransport(config *tls.Config) http.RoundTripper {
-	return &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 5 * time.Second}
+	dial := net.Dialer{Timeout: 3 * time.Second} // a host that is gone answers nothing
+	return &http.Transport{DialContext: dial.DialContext, TLSClientConfig: config, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 5 * time.Second}
 }
