@@ -24,7 +24,7 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 }
 
 // folder is for the agents' files, in memory where the machine has such a place.
-func folder(t *testing.T) string {
+func folder(t testing.TB) string {
 	t.Helper()
 	const shm = "/dev/shm"
 	if dir, err := os.MkdirTemp(shm, "flotilla-sim-"); err == nil {

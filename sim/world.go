@@ -25,8 +25,11 @@ type Options struct {
 	Candidates int // the first hosts that may lead; 0 = all, at most three
 	Timing     cluster.Timing
 	Plan       plan.Options
-	Kind       bool   // the store is exact and immediate
-	Unwatched  bool   // no Judge: for benches
+	Kind       bool // the store is exact and immediate
+	Unwatched  bool // no Judge: for benches
+	// Backend makes each process' and the user's way to a store outside, which the caller
+	// ends after Close. nil = the store in memory. There are no faults then, and no Judge.
+	Backend    func() store.Backend
 	Dir        string // for the agents' files; the caller removes it
 	Log        *slog.Logger
 	StartTime  fake.Range
@@ -76,6 +79,10 @@ func NewWorld(opt Options) (*World, error) {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	opt.Plan.Timing = opt.Timing
+	if opt.Backend != nil {
+		opt.Unwatched = true
+		opt.seams.backend = func(store.Backend) store.Backend { return opt.Backend() }
+	}
 	w := &World{
 		opt: opt, Store: memory.New(memory.Options{Seed: opt.Seed, Kind: opt.Kind}),
 		typing: make(turn, 1), ended: make(chan struct{}),
@@ -109,8 +116,12 @@ func (w *World) Start() error {
 func (w *World) meet() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.user = store.New(w.Store.Of("user"), "", store.Options{TTL: w.opt.Timing.TTL})
-	w.above = store.New(w.Store.Observer(), "", store.Options{TTL: w.opt.Timing.TTL})
+	user, above := store.Backend(w.Store.Of("user")), w.Store.Observer()
+	if w.opt.Backend != nil {
+		user, above = w.opt.Backend(), w.opt.Backend()
+	}
+	w.user = store.New(user, "", store.Options{TTL: w.opt.Timing.TTL})
+	w.above = store.New(above, "", store.Options{TTL: w.opt.Timing.TTL})
 	w.acked = map[cluster.Unit]*cluster.UnitSpec{}
 }
 
