@@ -163,6 +163,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	group.Go(func() error { return d.serve(ctx, remote, true) })
 	group.Go(func() error { return d.renewCertificate(ctx) })
 	group.Go(func() error { return d.keepEndpoints(ctx) })
+	group.Go(func() error { ShedStart(ctx, d.log); return nil })
 	if d.mirror != nil {
 		group.Go(func() error { return d.mirror.Run(ctx) })
 		group.Go(func() error { return d.newLeader(address).Run(ctx) })

@@ -1,0 +1,64 @@
+package daemon
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// settledAfter is how long after its start a process has settled.
+const settledAfter = 10 * time.Second
+
+// ShedStart gives back, once this process has settled, the pages of the binary that only its
+// start needed: the kernel maps nearly all of them then, and what is still in use comes back from
+// the page cache by itself. It returns when that is done or ctx ends.
+func ShedStart(ctx context.Context, log *slog.Logger) {
+	t := time.NewTimer(settledAfter)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-t.C:
+	}
+	if err := shed(); err != nil {
+		log.Debug("give back the pages of the start", "err", err)
+	}
+}
+
+// shed drops the mapped pages of this binary's read-only segments.
+func shed() error {
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("find the binary: %w", err)
+	}
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return fmt.Errorf("read the memory map: %w", err)
+	}
+	defer maps.Close()
+	lines := bufio.NewScanner(maps)
+	for lines.Scan() {
+		var from, to uintptr
+		var mode string
+		line := lines.Text()
+		if !strings.HasSuffix(line, " "+self) {
+			continue
+		}
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode); err != nil {
+			return fmt.Errorf("read the memory map: %q: %w", line, err)
+		}
+		if !strings.HasPrefix(mode, "r") || strings.Contains(mode, "w") { // what may be written is not in the file
+			continue
+		}
+		if _, _, no := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); no != 0 {
+			return fmt.Errorf("madvise %s: %w", mode, no)
+		}
+	}
+	return lines.Err()
+}
