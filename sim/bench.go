@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flotilla/cluster"
+	"flotilla/cluster/store"
 	"flotilla/leader/plan"
 	"flotilla/units"
 )
@@ -20,6 +21,8 @@ type BenchOptions struct {
 	Kill   int // hosts that lose their power
 	Timing cluster.Timing
 	Window time.Duration // of BenchIdle
+
+	Backend func() store.Backend // see Options; nil = the store in memory
 }
 
 // BenchResult is what a case came to.
@@ -43,7 +46,7 @@ type bench struct {
 }
 
 func newBench(ctx context.Context, opt BenchOptions, p plan.Options) (*bench, error) {
-	w, err := NewWorld(Options{Hosts: opt.Hosts, Kind: true, Unwatched: true, Dir: opt.Dir, Timing: opt.Timing, Plan: p})
+	w, err := NewWorld(Options{Hosts: opt.Hosts, Kind: true, Unwatched: true, Dir: opt.Dir, Timing: opt.Timing, Plan: p, Backend: opt.Backend})
 	if err != nil {
 		return nil, err
 	}
@@ -253,17 +256,28 @@ func BenchIdle(ctx context.Context, opt BenchOptions) (BenchResult, error) {
 	if err := b.quiet(ctx); err != nil {
 		return BenchResult{}, err
 	}
-	before := b.Store.Stats()
+	before := b.writes(ctx)
 	pauseFor(opt.Window)
-	after := b.Store.Stats()
-	return BenchResult{Puts: after.Puts - before.Puts, Window: opt.Window}, nil
+	return BenchResult{Puts: b.writes(ctx) - before, Window: opt.Window}, nil
+}
+
+// writes counts keys that were written, or in a store outside its revisions.
+func (b *bench) writes(ctx context.Context) int64 {
+	if b.opt.Backend == nil {
+		return b.Store.Stats().Puts
+	}
+	snap, err := b.Above().Load(ctx)
+	if err != nil {
+		return -1
+	}
+	return snap.Revision
 }
 
 // quiet waits until a second has passed without a write.
 func (b *bench) quiet(ctx context.Context) error {
 	last, since := int64(-1), time.Now()
 	return b.until(ctx, time.Minute, "nothing is written any more", func() bool {
-		if n := b.Store.Stats().Puts; n != last {
+		if n := b.writes(ctx); n != last {
 			last, since = n, time.Now()
 		}
 		return time.Since(since) > time.Second
