@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Client talks to a daemon. Make one with NewClient.
@@ -22,6 +23,10 @@ type Client struct {
 	base string
 	http *http.Client
 }
+
+// answerWithin is how long a daemon may take to begin its answer: more than it waits for etcd
+// in any request. Only a daemon that hangs takes longer.
+const answerWithin = time.Minute
 
 // NewClient talks to endpoint: unix:///path/of/socket, or https://host:port with tlsConfig.
 func NewClient(endpoint string, tlsConfig *tls.Config) (*Client, error) {
@@ -34,9 +39,12 @@ func NewClient(endpoint string, tlsConfig *tls.Config) (*Client, error) {
 		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
 		}
-		return &Client{base: "http://flotilla", http: &http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+		return &Client{base: "http://flotilla", http: &http.Client{Transport: &http.Transport{DialContext: dial, ResponseHeaderTimeout: answerWithin}}}, nil
 	case u.Scheme == "https" && u.Host != "":
-		return &Client{base: "https://" + u.Host, http: &http.Client{Transport: &http.Transport{TLSClientConfig: tlsConfig}}}, nil
+		return &Client{base: "https://" + u.Host, http: &http.Client{Transport: &http.Transport{
+			DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, TLSHandshakeTimeout: 5 * time.Second,
+			TLSClientConfig: tlsConfig, ResponseHeaderTimeout: answerWithin,
+		}}}, nil
 	}
 	return nil, fmt.Errorf("endpoint %q: want unix:///path or https://host:port", endpoint)
 }
@@ -127,15 +135,14 @@ func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
 	return out, err
 }
 
+// Host is the host with this id, unique id prefix or name.
+func (c *Client) Host(ctx context.Context, host string) (Host, error) {
+	return get[Host](ctx, c, "/v1/hosts/"+url.PathEscape(host), nil)
+}
+
 // PatchHost changes what the operator says of the host with this id, unique id prefix or name.
 func (c *Client) PatchHost(ctx context.Context, host string, p HostPatch) (Host, error) {
 	return send[Host](ctx, c, http.MethodPatch, "/v1/hosts/"+url.PathEscape(host), p)
-}
-
-// Leave takes a host's etcd member out and forgets the host; it stops nothing. With force also
-// a host that still has units.
-func (c *Client) Leave(ctx context.Context, host string, force bool) (Host, error) {
-	return send[Host](ctx, c, http.MethodPost, "/v1/hosts/"+url.PathEscape(host)+"/leave", map[string]bool{"force": force})
 }
 
 // Explain is GET /v1/explain/THING.
@@ -309,7 +316,7 @@ var ErrUnreachable = errors.New("no daemon answers")
 func unreachable(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return fmt.Errorf("%w at %s: %w", ErrUnreachable, op.Addr, op.Err)
+		return fmt.Errorf("%w at %s: %w (is flotilla-agent running? --endpoint names another daemon)", ErrUnreachable, op.Addr, op.Err)
 	}
 	var at *url.Error
 	if errors.As(err, &at) {

@@ -204,64 +204,6 @@ func (s *Server) leaveEtcd(ctx context.Context, id cluster.HostID) error {
 	return s.opt.Leave(ctx, id)
 }
 
-// leaveHost answers POST /v1/hosts/HOST/leave {"force": false}: the host's etcd member goes,
-// and no unit is placed on it any more. Nothing is stopped.
-func (s *Server) leaveHost(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Force bool `json:"force"`
-	}
-	if err := decode(w, r, &body); err != nil {
-		s.fail(w, err)
-		return
-	}
-	h, err := s.findHost(r.Context(), r.PathValue("host"))
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	if units := s.unitsOn(cluster.HostID(h.ID)); len(units) > 0 && !body.Force {
-		s.fail(w, Refuse(http.StatusConflict, "stop or move them first; --force leaves them running here without orders, and starts them elsewhere too",
-			"%s has %d units (%s)", h.Name, len(units), someOf(units)))
-		return
-	}
-	if err := s.leaveEtcd(r.Context(), cluster.HostID(h.ID)); err != nil {
-		s.fail(w, err)
-		return
-	}
-	v, err := s.editHost(r, cluster.HostID(h.ID), 0, func(spec *cluster.HostSpec) {
-		by := s.note(r, "it left")
-		spec.Removed = &by
-	})
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	s.answer(w, v)
-}
-
-// unitsOn are the units that a host has or runs, by name.
-func (s *Server) unitsOn(id cluster.HostID) []string {
-	var out []string
-	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
-		h := c.Hosts[id]
-		if h == nil {
-			return
-		}
-		for name, p := range h.Placed {
-			if p.State != cluster.Gone {
-				out = append(out, string(name))
-			}
-		}
-		for name, st := range h.Status {
-			if st.Orphan {
-				out = append(out, string(name))
-			}
-		}
-	})
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // someOf names the first few of a list.
 func someOf(list []string) string {
 	const most = 5

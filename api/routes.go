@@ -53,7 +53,6 @@ func (s *Server) routes() []route {
 		{"GET /v1/hosts", s.listHosts, mirrored, 0, RoleHost},
 		{"GET /v1/hosts/{host}", s.host, mirrored, storeWait, RoleHost},
 		{"PATCH /v1/hosts/{host}", s.patchHost, mirrored, leaveWait, RoleHost},
-		{"POST /v1/hosts/{host}/leave", s.leaveHost, mirrored, leaveWait, RoleHost},
 		{"POST /v1/hosts/{host}/orphans/{unit}/stop", s.stopOrphan, mirrored, storeWait, RoleHost},
 		{"GET /v1/explain/{thing}", s.explain, mirrored, storeWait, RoleHost},
 		{"GET /v1/logs", s.logs, here, 0, RoleHost},

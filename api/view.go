@@ -156,7 +156,7 @@ func lags(h *cluster.Host, head *cluster.UnitHead, p *cluster.Placed) (failed bo
 			return false, fmt.Sprintf("%s: %s", h.Name(), st.Message)
 		}
 		return false, fmt.Sprintf("waiting for %s to carry out the order", h.Name())
-	case st.State.Active == "failed":
+	case st.State.Active == "failed" && spec.Target == units.Launched:
 		return true, fmt.Sprintf("failed on %s: %s", h.Name(), cmp.Or(st.Message, st.State.Result))
 	case spec.Target == units.Launched && !running(head, st):
 		return false, fmt.Sprintf("%s on %s: %s", st.State.Active, h.Name(), cmp.Or(st.Message, st.State.Sub))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -16,6 +17,17 @@ func intersperse(app *cli.App, args []string) []string {
 	rest := args[1:]
 	flags := app.Flags
 	cmds := app.Commands
+	var last []string // the marker of completion stays last
+	if n := len(rest) - 1; n >= 0 && rest[n] == completionFlag {
+		rest, last = rest[:n], rest[n:]
+	}
+	var moved, plain []string
+	for len(rest) > 1 && takesValue(endpointFlags(), rest[0]) { // before the command, as fleet had them
+		moved, rest = append(moved, rest[:2]...), rest[2:]
+	}
+	for len(rest) > 0 && isEndpointFlag(rest[0]) {
+		moved, rest = append(moved, rest[0]), rest[1:]
+	}
 	for len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
 		c := find(cmds, rest[0])
 		if c == nil {
@@ -24,7 +36,6 @@ func intersperse(app *cli.App, args []string) []string {
 		head, rest = append(head, rest[0]), rest[1:]
 		flags, cmds = c.Flags, c.Subcommands
 	}
-	var moved, plain []string
 	for i := 0; i < len(rest); i++ {
 		a := rest[i]
 		switch {
@@ -41,7 +52,16 @@ func intersperse(app *cli.App, args []string) []string {
 			}
 		}
 	}
-	return append(append(head, moved...), plain...)
+	return slices.Concat(head, moved, plain, last)
+}
+
+// completionFlag asks what can follow; see completion.
+const completionFlag = "--generate-bash-completion"
+
+// isEndpointFlag knows the form --endpoint=….
+func isEndpointFlag(word string) bool {
+	name, _, ok := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	return ok && strings.HasPrefix(word, "-") && takesValue(endpointFlags(), "--"+name)
 }
 
 func find(cmds []*cli.Command, name string) *cli.Command {

@@ -11,17 +11,18 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"flotilla/api"
+	"flotilla/units"
 )
 
 // follow prints what became of a batch and waits until its units are as wanted.
-func follow(c *cli.Context, cl *api.Client, v verb, results []api.Result) error {
+func follow(ctx context.Context, c *cli.Context, cl *api.Client, v verb, results []api.Result) error {
 	failed := 0
 	var names []string
 	var from int64
 	for _, r := range results {
 		if r.Error != nil {
 			failed++
-			fmt.Fprintf(c.App.ErrWriter, "flotilla: error: %s\n", r.Error)
+			fmt.Fprintf(c.App.ErrWriter, "flotilla: error: %s\n", v.refusal(r))
 			continue
 		}
 		if r.Note != "" && (!v.waits || c.Bool("no-wait")) {
@@ -30,7 +31,7 @@ func follow(c *cli.Context, cl *api.Client, v verb, results []api.Result) error 
 		names, from = append(names, r.Name), max(from, r.Revision)
 	}
 	if v.waits && !c.Bool("no-wait") && len(names) > 0 {
-		n, err := wait(c, cl, v, names, from)
+		n, err := wait(ctx, c, cl, v, names, from)
 		if err != nil {
 			return err
 		}
@@ -42,13 +43,19 @@ func follow(c *cli.Context, cl *api.Client, v verb, results []api.Result) error 
 	return nil
 }
 
+// refusal is the one line on a change that was refused.
+func (v verb) refusal(r api.Result) string {
+	if v.content && r.Error.Code == api.CodeNotFound {
+		return fmt.Sprintf("no unit %q in the cluster, and no file of this name here (flotilla list-unit-files shows the units; a path names another folder)", r.Name)
+	}
+	return r.Error.Error()
+}
+
 // errSettled ends a watch when there is nothing left to wait for.
 var errSettled = errors.New("settled")
 
 // wait watches units until each is settled or failed, and returns how many failed.
-func wait(c *cli.Context, cl *api.Client, v verb, names []string, from int64) (failed int, err error) {
-	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
-	defer cancel()
+func wait(ctx context.Context, c *cli.Context, cl *api.Client, v verb, names []string, from int64) (failed int, err error) {
 	p := progress{c: c, verb: v, open: map[string]api.Unit{}, began: time.Now()}
 	for _, n := range names {
 		p.open[n] = api.Unit{Name: n}
@@ -130,7 +137,10 @@ func (v verb) sentence(u api.Unit) string {
 			on = append(on, i.HostName)
 		}
 	}
-	if len(on) == 0 {
+	switch {
+	case v.name == "stop" && u.Target == units.Inactive:
+		return fmt.Sprintf("%s is not loaded anywhere", u.Name)
+	case len(on) == 0:
 		return fmt.Sprintf("%s %s", u.Name, v.done())
 	}
 	return fmt.Sprintf("%s %s on %s", u.Name, v.done(), strings.Join(on, ", "))

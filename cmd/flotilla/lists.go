@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"flotilla/api"
+	"flotilla/units"
 )
 
 func listCommands() []*cli.Command {
@@ -16,6 +17,24 @@ func listCommands() []*cli.Command {
 		{Name: "list-unit-files", Category: groupLook, ArgsUsage: "[GLOB...]", Usage: "units in the cluster, with wanted and reached states", Flags: listFlags(), Action: listUnitFiles},
 		{Name: "list-machines", Aliases: []string{"list-hosts"}, Category: groupLook, Usage: "hosts of the cluster", Flags: listFlags(), Action: listMachines},
 	}
+}
+
+// patterns are the arguments of a list: braces expand here, what is no glob is a name.
+func patterns(c *cli.Context) ([]string, error) {
+	var out []string
+	for _, arg := range c.Args().Slice() {
+		words, err := units.Expand(arg)
+		if err != nil {
+			return nil, err
+		}
+		for _, word := range words {
+			if !units.IsGlob(word) {
+				word = units.Mangle(word)
+			}
+			out = append(out, word)
+		}
+	}
+	return out, nil
 }
 
 func short(id string, n int, full bool) string {
@@ -67,15 +86,23 @@ func listUnits(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	globs, err := patterns(c)
+	if err != nil {
+		return err
+	}
+	const normal, wide = "unit,machine,active,sub", "unit,host,machine,load,active,sub,hash,order,since,message"
+	if err := checkList(c, unitColumns); err != nil {
+		return err
+	}
 	rows := []api.Instance{}
-	err = cl.Units(c.Context, c.Args().Slice(), func(u api.Unit) error {
+	err = cl.Units(c.Context, globs, func(u api.Unit) error {
 		rows = append(rows, u.Instances...)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return printList(c, rows, unitColumns, "unit,machine,active,sub", "unit,host,machine,load,active,sub,hash,order,since,message")
+	return printList(c, rows, unitColumns, normal, wide)
 }
 
 var fileColumns = []column[api.Unit]{
@@ -119,8 +146,15 @@ func listUnitFiles(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	globs, err := patterns(c)
+	if err != nil {
+		return err
+	}
+	if err := checkList(c, fileColumns); err != nil {
+		return err
+	}
 	rows := []api.Unit{}
-	err = cl.Units(c.Context, c.Args().Slice(), func(u api.Unit) error {
+	err = cl.Units(c.Context, globs, func(u api.Unit) error {
 		if u.Revision > 0 {
 			rows = append(rows, u)
 		}
@@ -150,6 +184,12 @@ func listMachines(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Args().Present() {
+		return usagef("list-machines takes no arguments, got %q: flotilla status HOST shows one", c.Args().First())
+	}
+	if err := checkList(c, hostColumns); err != nil {
+		return err
+	}
 	rows, err := cl.Hosts(c.Context)
 	if err != nil {
 		return err
@@ -171,6 +211,8 @@ func labelText(m map[string]string) string {
 
 func hostState(h api.Host) string {
 	switch {
+	case h.State == "removed":
+		return h.State
 	case h.State != "alive":
 		return h.State + " " + age(h.Since)
 	case h.Cordon != nil:

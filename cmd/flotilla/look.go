@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -22,10 +22,10 @@ func lookCommands() []*cli.Command {
 		&cli.StringFlag{Name: "host", Usage: "only this host's lines"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json: one object a line"})
 	out := []*cli.Command{
-		{Name: "status", ArgsUsage: thing, Category: groupLook, Usage: "the cluster, a unit or a host, with the reason for every wait", Flags: listFlags(), Action: status},
-		{Name: "explain", ArgsUsage: "THING", Category: groupLook, Usage: "why a unit or host is as it is", Flags: listFlags(), Action: explain},
-		{Name: "logs", ArgsUsage: thing, Category: groupLook, Usage: "journal lines of a unit (on every host that has it) or of a host's daemons", Flags: logFlags, Action: logs},
-		{Name: "journal", ArgsUsage: "UNIT", Category: groupLook, Usage: "the same as logs, under fleet's name", Flags: logFlags, Action: logs},
+		{Name: "status", ArgsUsage: thing, Category: groupLook, Usage: "the cluster, a unit or a host, with the reason for every wait", Flags: listFlags(), Action: status, BashComplete: completeUnits},
+		{Name: "explain", ArgsUsage: "THING", Category: groupLook, Usage: "why a unit or host is as it is", Flags: listFlags(), Action: explain, BashComplete: completeUnits},
+		{Name: "logs", ArgsUsage: thing, Category: groupLook, Usage: "journal lines of a unit (on every host that has it) or of a host's daemons", Flags: logFlags, Action: logs, BashComplete: completeUnits},
+		{Name: "journal", ArgsUsage: "UNIT", Category: groupLook, Usage: "the same as logs, under fleet's name", Flags: logFlags, Action: logs, BashComplete: completeUnits},
 		{Name: "events", Category: groupLook, Usage: "what happened, and with -f what happens", Action: events, Flags: append(endpointFlags(),
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on as events come"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json: one object a line"})},
@@ -48,10 +48,25 @@ func status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if !c.Args().Present() {
-		return clusterStatus(c, cl)
+	if err := checkList(c, hostColumns); err != nil {
+		return err
 	}
-	for _, thing := range c.Args().Slice() {
+	// What the daemon says of itself needs no store, and may be all that it can say.
+	local, err := cl.Local(c.Context)
+	if err != nil {
+		return err
+	}
+	if !c.Args().Present() {
+		return clusterStatus(c, cl, local)
+	}
+	for _, n := range localNotices(local) {
+		fmt.Fprintf(c.App.ErrWriter, "! %s\n", n)
+	}
+	things, err := names(c, cl)
+	if err != nil {
+		return err
+	}
+	for _, thing := range things {
 		if err := thingStatus(c, cl, thing); err != nil {
 			return err
 		}
@@ -59,11 +74,36 @@ func status(c *cli.Context) error {
 	return nil
 }
 
-func clusterStatus(c *cli.Context, cl *api.Client) error {
+// localNotices are what a person should know of the daemon that answers and its host.
+func localNotices(l api.Local) []string {
+	var out []string
+	if l.Frozen != "" {
+		out = append(out, fmt.Sprintf("%s is frozen: %s (flotilla accept-store, if that is meant)", l.Name, oneLine(l.Frozen)))
+	}
+	if !l.StoreOut.IsZero() {
+		out = append(out, fmt.Sprintf("%s has no answer from etcd since %s: workloads keep running, nothing can be changed", l.Name, l.StoreOut.UTC().Format("2006-01-02 15:04:05 UTC")))
+	}
+	if l.Message != "" {
+		out = append(out, l.Name+": "+oneLine(l.Message))
+	}
+	return out
+}
+
+// mostWaiting is how many waiting units the status of the cluster prints.
+const mostWaiting = 20
+
+func clusterStatus(c *cli.Context, cl *api.Client, local api.Local) error {
 	v, err := cl.Cluster(c.Context)
 	if err != nil {
+		for _, n := range localNotices(local) {
+			fmt.Fprintf(c.App.Writer, "! %s\n", n)
+		}
 		return err
 	}
+	if local.Host != v.Local.Host { // another daemon answered for the cluster
+		v.Notices = append(v.Notices, localNotices(local)...)
+	}
+	slices.SortFunc(v.Hosts, func(a, b api.Host) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	if done, err := printThing(c, v); done {
 		return err
 	}
@@ -85,8 +125,11 @@ func clusterStatus(c *cli.Context, cl *api.Client) error {
 	if err := printTable(c, v.Hosts, chosen); err != nil {
 		return err
 	}
-	for _, u := range v.Waiting {
+	for _, u := range v.Waiting[:min(len(v.Waiting), mostWaiting)] {
 		fmt.Fprintf(w, "%s: %s\n", u.Unit, u.Reason)
+	}
+	if v.WaitingUnits > mostWaiting {
+		fmt.Fprintf(w, "and %d more that are not as wanted: flotilla list-unit-files --fields=unit,reason\n", v.WaitingUnits-mostWaiting)
 	}
 	return nil
 }
@@ -100,16 +143,14 @@ func thingStatus(c *cli.Context, cl *api.Client, thing string) error {
 	if !errors.As(err, &refused) || refused.Code != api.CodeNotFound {
 		return err
 	}
-	hosts, err := cl.Hosts(c.Context)
-	if err != nil {
-		return err
+	h, err := cl.Host(c.Context, thing)
+	switch {
+	case err == nil:
+		return hostStatus(c, cl, h)
+	case errors.As(err, &refused) && refused.Code == api.CodeNotFound:
+		return fmt.Errorf("no unit and no host %q: flotilla status shows what there is", thing)
 	}
-	for _, h := range hosts {
-		if h.Name == thing || (len(thing) >= 4 && strings.HasPrefix(h.ID, thing)) {
-			return hostStatus(c, cl, h)
-		}
-	}
-	return fmt.Errorf("no unit and no host %q: flotilla status shows what there is", thing)
+	return err
 }
 
 func unitStatus(c *cli.Context, u api.Unit) error {
@@ -158,6 +199,9 @@ func hostStatus(c *cli.Context, cl *api.Client, h api.Host) error {
 }
 
 func explain(c *cli.Context) error {
+	if err := checkList(c, hostColumns); err != nil {
+		return err
+	}
 	if c.NArg() != 1 {
 		return usagef("explain needs one unit or host: flotilla explain web.service")
 	}
@@ -187,8 +231,11 @@ func explain(c *cli.Context) error {
 }
 
 func logs(c *cli.Context) error {
-	if c.NArg() > 1 {
+	switch {
+	case c.NArg() > 1:
 		return usagef("%s takes one unit or host", c.Command.Name)
+	case c.NArg() == 0 && c.Command.Name == "journal":
+		return usagef("journal needs a unit: flotilla journal web.service; flotilla logs shows the daemons")
 	}
 	if c.Int("lines") < 0 {
 		return usagef("--lines %d: want 0 or more", c.Int("lines"))
@@ -201,7 +248,7 @@ func logs(c *cli.Context) error {
 		return err
 	}
 	q := api.LogQuery{Thing: c.Args().First(), Host: c.String("host"), Lines: c.Int("lines"), Follow: c.Bool("follow")}
-	if c.Command.Name == "journal" || strings.ContainsAny(q.Thing, "@") {
+	if c.Command.Name == "journal" {
 		q.Thing = units.Mangle(q.Thing)
 	}
 	err = cl.Logs(c.Context, q, logPrinter(c))

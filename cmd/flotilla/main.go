@@ -70,7 +70,6 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ErrWriter: stderr,
 		Version:   version,
 
-		HideVersion:            true,
 		HideHelpCommand:        true,
 		EnableBashCompletion:   true,
 		UseShortOptionHandling: false,
@@ -78,6 +77,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		OnUsageError:           onUsage,
 	}
 	app.Commands = commands()
+	app.BashComplete = cli.DefaultAppComplete
 	for _, c := range app.Commands {
 		prepare(c)
 	}

@@ -26,8 +26,10 @@ func clusterCommands() []*cli.Command {
 		{Name: "join", ArgsUsage: "ADDRESS", Category: groupCluster, Usage: "make this host a member of a cluster", Flags: joinFlags(), Action: joinCluster},
 		{Name: "token", Category: groupCluster, Usage: "print a one-time token for a host that joins", Action: newToken, Flags: append(endpointFlags(),
 			&cli.StringFlag{Name: "ttl", Value: "1h", Usage: "how long it is good"},
+			&cli.BoolFlag{Name: "text", Usage: "print the token alone, for scripts"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json or yaml"})},
 		{Name: "leave", Category: groupCluster, Usage: "end this host's membership of its cluster", Flags: leaveFlags(), Action: leaveCluster},
+		adminCertCommand(),
 		{Name: "accept-store", Category: groupCluster, Usage: "let frozen hosts follow a wiped or replaced etcd; stops nothing", Flags: endpointFlags(), Action: acceptStore},
 	}
 }
@@ -281,6 +283,10 @@ func newToken(c *cli.Context) error {
 	}
 	if done, err := printThing(c, t); done {
 		return err
+	}
+	if c.Bool("text") {
+		fmt.Fprintln(c.App.Writer, t.Token)
+		return nil
 	}
 	fmt.Fprintf(c.App.Writer, "flotilla join %s --token %s\n", t.Address, t.Token)
 	return nil

@@ -51,6 +51,18 @@ func printList[T any](c *cli.Context, rows []T, columns []column[T], normal, wid
 	return printTable(c, rows, chosen)
 }
 
+// checkList finds what is wrong with -o and --fields before anything is asked.
+func checkList[T any](c *cli.Context, columns []column[T]) error {
+	if o := c.String("output"); o != "" && o != "wide" && o != "json" && o != "yaml" {
+		return usagef("-o %s: want wide, json or yaml", o)
+	}
+	if !c.IsSet("fields") {
+		return nil
+	}
+	_, err := choose(columns, c.String("fields"))
+	return err
+}
+
 func choose[T any](columns []column[T], names string) ([]column[T], error) {
 	var out []column[T]
 	var known []string

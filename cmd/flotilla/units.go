@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -41,7 +43,7 @@ func unitCommands() []*cli.Command {
 	for _, v := range unitVerbs {
 		flags := endpointFlags()
 		if v.content {
-			flags = append(flags, &cli.BoolFlag{Name: "replace", Usage: "put new content in the place of the old"})
+			flags = append(flags, &cli.BoolFlag{Name: "replace", Usage: "put new content in the place of the old; a unit that runs is restarted with it"})
 		}
 		if v.waits {
 			flags = append(flags,
@@ -50,12 +52,12 @@ func unitCommands() []*cli.Command {
 		}
 		out = append(out, &cli.Command{
 			Name: v.name, Usage: v.usage, ArgsUsage: "UNIT...", Category: groupUnits, Flags: flags,
-			Action: func(c *cli.Context) error { return runVerb(c, v) },
+			Action: func(c *cli.Context) error { return runVerb(c, v) }, BashComplete: completeUnits,
 		})
 	}
 	return append(out, &cli.Command{
 		Name: "cat", Usage: "print a unit file as it was submitted", ArgsUsage: "UNIT...", Category: groupUnits,
-		Flags: endpointFlags(), Action: runCat,
+		Flags: endpointFlags(), Action: runCat, BashComplete: completeUnits,
 	})
 }
 
@@ -70,28 +72,42 @@ func runVerb(c *cli.Context, v verb) error {
 	if err != nil {
 		return err
 	}
-	changes, err := gather(c, cl, v)
-	if err != nil {
-		return err
+	ctx, cancel := c.Context, context.CancelFunc(func() {})
+	if v.waits {
+		ctx, cancel = context.WithTimeout(c.Context, c.Duration("timeout"))
 	}
-	results, err := cl.Change(c.Context, changes)
+	defer cancel()
+	changes, err := gather(ctx, c, cl, v)
 	if err != nil {
-		return err
+		return late(ctx, c, err)
 	}
-	return follow(c, cl, v, results)
+	results, err := cl.Change(ctx, changes)
+	if err != nil {
+		return late(ctx, c, err)
+	}
+	return follow(ctx, c, cl, v, results)
+}
+
+// late says that --timeout ended a request, if that is what err means.
+func late(ctx context.Context, c *cli.Context, err error) error {
+	if ctx.Err() != nil && c.Context.Err() == nil {
+		return fmt.Errorf("the daemon did not answer within %s: nothing may have changed; flotilla status tells", c.Duration("timeout"))
+	}
+	return err
 }
 
 // gather makes a Change of each argument: globs look at the cluster, braces expand here,
 // a unit that the cluster does not know is read from its file.
-func gather(c *cli.Context, cl *api.Client, v verb) ([]api.Change, error) {
+func gather(ctx context.Context, c *cli.Context, cl *api.Client, v verb) ([]api.Change, error) {
 	var out []api.Change
+	g := gatherer{ctx: ctx, cl: cl, verb: v, replace: c.Bool("replace"), families: map[string]map[string]bool{}}
 	for _, arg := range c.Args().Slice() {
 		words, err := units.Expand(arg)
 		if err != nil {
 			return nil, err
 		}
 		for _, word := range words {
-			found, err := resolve(c, cl, v, word)
+			found, err := g.resolve(word)
 			if err != nil {
 				return nil, err
 			}
@@ -107,17 +123,26 @@ func gather(c *cli.Context, cl *api.Client, v verb) ([]api.Change, error) {
 	return out, nil
 }
 
-func resolve(c *cli.Context, cl *api.Client, v verb, word string) ([]api.Change, error) {
+// gatherer turns words of a command line into changes.
+type gatherer struct {
+	ctx      context.Context
+	cl       *api.Client
+	verb     verb
+	replace  bool
+	families map[string]map[string]bool // names in the cluster, by template
+}
+
+func (g *gatherer) resolve(word string) ([]api.Change, error) {
 	if units.IsGlob(word) {
-		return resolveGlob(c, cl, v, word)
+		return g.resolveGlob(word)
 	}
 	name := units.Mangle(filepath.Base(word))
 	if _, err := units.ParseName(name); err != nil {
 		return nil, err
 	}
-	ch := v.of(name)
-	ch.Replace = c.Bool("replace")
-	if !v.content {
+	ch := g.verb.of(name)
+	ch.Replace = g.replace
+	if !g.verb.content {
 		return []api.Change{ch}, nil
 	}
 	path, raw, err := readUnit(word, name)
@@ -127,27 +152,33 @@ func resolve(c *cli.Context, cl *api.Client, v verb, word string) ([]api.Change,
 	if raw == nil {
 		return []api.Change{ch}, nil
 	}
-	known, err := knows(c, cl, name)
-	if err != nil {
-		return nil, err
-	}
-	text := string(raw)
-	template := filepath.Base(path) != name
-	switch {
-	case template && known && !ch.Replace:
-		return []api.Change{ch}, nil // an instance that exists keeps its content
-	case !template || ch.Replace:
-	case template:
-		inCluster, err := knows(c, cl, filepath.Base(path))
+	if template := filepath.Base(path); template != name && !g.replace {
+		family, err := g.family(template)
 		if err != nil {
 			return nil, err
 		}
-		if inCluster {
-			return []api.Change{ch}, nil
+		if family[name] || family[template] {
+			return []api.Change{ch}, nil // what the cluster has comes before the template's file
 		}
 	}
+	text := string(raw)
 	ch.Content, ch.File = &text, path
 	return []api.Change{ch}, nil
+}
+
+// family are the names in the cluster of a template and its instances.
+func (g *gatherer) family(template string) (map[string]bool, error) {
+	if known, ok := g.families[template]; ok {
+		return known, nil
+	}
+	known := map[string]bool{}
+	before, after, _ := strings.Cut(template, "@")
+	err := g.cl.Units(g.ctx, []string{before + "@*" + after}, func(u api.Unit) error {
+		known[u.Name] = u.Revision > 0
+		return nil
+	})
+	g.families[template] = known
+	return known, err
 }
 
 // of is the change that a verb makes of one unit.
@@ -163,10 +194,12 @@ func (v verb) of(name string) api.Change {
 	return ch
 }
 
-func resolveGlob(c *cli.Context, cl *api.Client, v verb, glob string) ([]api.Change, error) {
+func (g *gatherer) resolveGlob(glob string) ([]api.Change, error) {
 	var out []api.Change
-	err := cl.Units(c.Context, []string{glob}, func(u api.Unit) error {
-		out = append(out, v.of(u.Name))
+	err := g.cl.Units(g.ctx, []string{glob}, func(u api.Unit) error {
+		if u.Revision > 0 && !(g.verb.target != units.Inactive && strings.Contains(u.Name, "@.")) {
+			out = append(out, g.verb.of(u.Name))
+		}
 		return nil
 	})
 	if err != nil {
@@ -201,15 +234,6 @@ func readUnit(word, name string) (path string, raw []byte, err error) {
 	return "", nil, nil
 }
 
-func knows(c *cli.Context, cl *api.Client, name string) (bool, error) {
-	u, err := cl.Unit(c.Context, name)
-	var refused *api.Error
-	if errors.As(err, &refused) && refused.Code == api.CodeNotFound {
-		return false, nil
-	}
-	return err == nil && u.Revision > 0, err
-}
-
 func runCat(c *cli.Context) error {
 	if !c.Args().Present() {
 		return usagef("cat needs a unit: flotilla cat web.service")
@@ -218,8 +242,12 @@ func runCat(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, arg := range c.Args().Slice() {
-		raw, err := cl.Content(c.Context, units.Mangle(arg))
+	names, err := names(c, cl)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		raw, err := cl.Content(c.Context, units.Mangle(name))
 		if err != nil {
 			return err
 		}
@@ -228,4 +256,30 @@ func runCat(c *cli.Context) error {
 		}
 	}
 	return nil
+}
+
+// names expands the arguments: braces here, globs against the cluster; other words stay as
+// they are.
+func names(c *cli.Context, cl *api.Client) ([]string, error) {
+	var out []string
+	for _, arg := range c.Args().Slice() {
+		words, err := units.Expand(arg)
+		if err != nil {
+			return nil, err
+		}
+		for _, word := range words {
+			if !units.IsGlob(word) {
+				out = append(out, word)
+				continue
+			}
+			before := len(out)
+			if err := cl.Units(c.Context, []string{word}, func(u api.Unit) error { out = append(out, u.Name); return nil }); err != nil {
+				return nil, err
+			}
+			if len(out) == before {
+				return nil, fmt.Errorf("no unit in the cluster matches %q: see flotilla list-unit-files", word)
+			}
+		}
+	}
+	return out, nil
 }
