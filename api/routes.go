@@ -56,7 +56,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/hosts/{host}/orphans/{unit}/stop", s.stopOrphan, mirrored, storeWait, RoleHost},
 		{"GET /v1/explain/{thing}", s.explain, mirrored, storeWait, RoleHost},
 		{"GET /v1/logs", s.logs, here, 0, RoleHost},
-		{"GET /v1/logs/", s.logs, here, 0, RoleHost},
+		{"GET /v1/logs/{$}", s.logs, here, 0, RoleHost},
 		{"GET /v1/logs/{thing}", s.logs, here, 0, RoleHost},
 		{"GET /v1/events", s.listEvents, mirrored, 0, RoleHost},
 		{"POST /v1/failover/resume", s.resumeFailover, mirrored, storeWait, RoleHost},
@@ -85,10 +85,6 @@ func (s *Server) Handler() http.Handler {
 		slices.Sort(known)
 		allowed := strings.Join(known, ", ")
 		mux.HandleFunc(path, s.allow(RoleStranger, func(w http.ResponseWriter, r *http.Request) {
-			if path == "/v1/logs/" && r.URL.Path != path {
-				s.noResource(w, r)
-				return
-			}
 			w.Header().Set("Allow", allowed)
 			s.fail(w, Refuse(http.StatusMethodNotAllowed, "use "+allowed, "%s %s: this resource has no such method", r.Method, r.URL.Path))
 		}))
