@@ -51,9 +51,34 @@ type presenceState struct {
 // watch is the observation of another life.
 type watch struct {
 	lease Lease
-	left  time.Duration
-	since time.Duration // on CLOCK_BOOTTIME
-	rose  bool
+	left  time.Duration // newest reading; -1 before the first
+	first time.Duration // reading with which the observation began
+	since time.Duration // when it began, on CLOCK_BOOTTIME
+	rose  bool          // somebody renews it
+}
+
+// readings says how much two readings may mislead: each is in whole seconds.
+const readings = 1250 * time.Millisecond
+
+// read takes a reading in and says whether it shows that somebody renews the lease: it rose,
+// or fell by less than the time that passed. A reading alone may hide a renewal, because
+// it is in whole seconds and comes about as often as they do.
+func (w *watch) read(left, now time.Duration, long time.Duration) (renewed, over bool) {
+	if w.left < 0 {
+		w.left, w.first, w.since = left, left, now
+		return false, false
+	}
+	rose := left > w.left
+	w.left = left
+	elapsed := now - w.since
+	fell := w.first-left >= elapsed-readings
+	return rose || elapsed >= long && !fell, elapsed >= long && fell
+}
+
+// longEnough is how long another life is watched: two renewal intervals, and long enough
+// for the readings to tell.
+func longEnough(renewal time.Duration) time.Duration {
+	return max(2*renewal, renewal+2*readings)
 }
 
 func (p *presence) current() presenceState {
@@ -216,7 +241,7 @@ func (p *presence) live(l Lease) time.Duration {
 // respect begins to watch another life.
 func (p *presence) respect(other *TakenError) {
 	if p.watch.lease != other.Lease {
-		p.watch = watch{lease: other.Lease, left: -1, since: p.clock.Boottime()}
+		p.watch = watch{lease: other.Lease, left: -1}
 	}
 	if err := p.save(Lease{Nonce: p.me.Nonce}); err != nil {
 		p.log.Error("cannot note in /run that another life was seen", "err", err)
@@ -246,12 +271,12 @@ func (p *presence) observe(ctx context.Context) (next time.Duration, over bool) 
 		if ctx.Err() == nil {
 			p.link.down()
 		}
-		p.watch.since, p.watch.left = now, -1 // what was not seen counts for nothing
+		p.watch.left = -1 // what was not seen counts for nothing
 		return p.timing.Renewal(), false
 	}
 	w := &p.watch
-	if w.left >= 0 && left > w.left {
-		w.since = now
+	renewed, over := w.read(left, now, longEnough(p.timing.Renewal()))
+	if renewed {
 		if !w.rose {
 			w.rose = true
 			p.log.Error("another host lives with this machine id; nothing is touched here", "lease", fmt.Sprintf("%x", w.lease.ID))
@@ -260,6 +285,5 @@ func (p *presence) observe(ctx context.Context) (next time.Duration, over bool) 
 			s.taken = "refused: another host lives with this machine id; give this host its own (rm /etc/machine-id; systemd-machine-id-setup) and start the agent again; nothing is touched here"
 		})
 	}
-	w.left = left
-	return p.timing.Renewal() / 2, !w.rose && now-w.since >= 2*p.timing.Renewal()
+	return p.timing.Renewal() / 2, over && !w.rose
 }

@@ -103,3 +103,31 @@ func TestDuplicateHostIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestWatchTellsALivingTwin reads a lease in whole seconds about as often as it is
+// renewed, in every phase: one that is renewed is never over, one that is not soon is.
+func TestWatchTellsALivingTwin(t *testing.T) {
+	for _, ttl := range []time.Duration{5 * time.Second, 10 * time.Second, 30 * time.Second} {
+		renewal := ttl / 5
+		for phase := time.Duration(0); phase < renewal; phase += renewal / 40 {
+			for _, jitter := range []time.Duration{0, 15 * time.Millisecond} {
+				for _, lives := range []bool{true, false} {
+					w, over := watch{left: -1}, false
+					for i := range 12 {
+						now := phase + time.Duration(i)*renewal/2 - time.Duration(i%2)*jitter
+						age := now
+						if lives {
+							age = (now + 2*renewal) % renewal
+						}
+						left := (ttl - age).Truncate(time.Second)
+						_, ended := w.read(left, now, longEnough(renewal))
+						over = over || ended || left <= 0 // it lapses
+					}
+					if over == lives {
+						t.Errorf("watch(TTL %s, phase %s, jitter %s, lives %v) = over %v", ttl, phase, jitter, lives, over)
+					}
+				}
+			}
+		}
+	}
+}
