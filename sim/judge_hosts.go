@@ -19,7 +19,6 @@ type truth struct {
 	up      map[cluster.Unit]*run
 	tally   map[cluster.Unit]int // starts by the agent in this boot
 	lives   int                  // of its process, in this boot
-	fired   int                  // times the fence switch fired in this boot
 	trouble spans
 }
 
@@ -90,11 +89,9 @@ func (j *Judge) happened(t *truth, e fake.Event) {
 		t.up = map[cluster.Unit]*run{}
 	case e.Op == "boot":
 		j.note("%s: boots", t.name)
-		t.booted, t.tally, t.lives, t.fired = e.At, map[cluster.Unit]int{}, 0, 0
+		t.booted, t.tally, t.lives = e.At, map[cluster.Unit]int{}, 0
 	case e.Unit == agent.FenceFire && e.Op == "start":
 		j.note("%s: the fence fires", t.name)
-		t.fired++
-		j.fireAllowed(t)
 	case !ours(e.Unit):
 	case e.Op == "start":
 		j.note("%s: %s starts (%s)", t.name, u, e.By)
@@ -161,9 +158,6 @@ func (j *Judge) allowed(t *truth, u cluster.Unit, h *history) int {
 		}
 		had = v
 	}
-	if j.fenced(t, u) {
-		n += t.fired
-	}
 	if ends(u) { // systemd may forget one that has ended, and with it that it ran
 		n += t.lives
 	}
@@ -186,6 +180,8 @@ func (j *Judge) stopped(t *truth, u cluster.Unit, e fake.Event) {
 		if !j.fenced(t, u) && e.By != "outside" {
 			j.breach("%s: %s was stopped by a %s", t.name, u, e.By)
 		}
+		j.fireAllowed(t)
+		t.tally[u]-- // the fence stopped it, and so it may be started again
 		return
 	}
 	j.stops++

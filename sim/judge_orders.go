@@ -29,7 +29,7 @@ func (c *commit) judge() {
 		default:
 			c.forgotten(m)
 		}
-		if h := j.heads[m.Unit]; len(j.live[m.Unit]) > 1 && (h == nil || !h.req.Global) {
+		if h := j.heads[m.Unit]; len(j.live[m.Unit]) > 1 && h != nil && !h.req.Global {
 			j.breach("%s is ordered to be on %d hosts at once", m.Unit, len(j.live[m.Unit]))
 		}
 	}
@@ -72,8 +72,11 @@ func (c *commit) given(m move) {
 	}
 }
 
-// runsOn says whether a unit runs on a machine of a host.
+// runsOn says whether a unit runs on a machine of a host, or the host still says so.
 func (j *Judge) runsOn(w cluster.Where) bool {
+	if st, ok := j.acks[w]; ok && st.Unordered(false) {
+		return true
+	}
 	for _, t := range j.machines {
 		if t.id == w.Host && t.up[w.Unit] != nil {
 			return true
