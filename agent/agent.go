@@ -89,6 +89,8 @@ type Agent struct {
 	said      map[cluster.Unit]string   // why a unit is not as ordered
 	began     time.Time
 	passAt    time.Time
+	work      time.Duration // of the last pass, without its waits for systemd and disk
+	pace      pace
 	reloadAt  time.Time // of the last daemon-reload
 	owesLoad  bool      // files changed, or may have before this process, and no reload succeeded since
 	firedSeen int
@@ -257,8 +259,12 @@ func (a *Agent) loop(ctx context.Context) error {
 		case <-a.wake:
 		case <-next.C:
 		}
+		a.work = 0
 		if err := a.pass(ctx); err != nil {
 			return err
+		}
+		if rest := a.pace.rest(a.work, time.Now()); rest > 0 && !sleep(ctx, rest) {
+			return nil
 		}
 		next.Reset(a.nextDue())
 	}

@@ -39,13 +39,17 @@ func (a *Agent) pass(ctx context.Context) error {
 		return nil
 	}
 	clear(a.said)
+	thinking := time.Now()
 	want, have := a.want(o, p, lone), a.have(o.view)
 	actions := Converge(want, have)
+	a.work += time.Since(thinking)
 	if err := a.act(ctx, want, actions); err != nil {
 		return err
 	}
 	a.forgetTroubles(actions)
+	thinking = time.Now()
 	a.publish(o)
+	a.work += time.Since(thinking)
 	return nil
 }
 
