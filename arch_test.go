@@ -38,6 +38,7 @@ var rooms = map[string]room{
 	"members":                   {"door", []string{"cluster", "units"}},
 	"install":                   {"door", nil},
 	"api":                       {"door", []string{"units", "cluster", "leader/plan"}},
+	"api/apitest":               {"proof", []string{"*"}},
 	"daemon":                    {"wiring", []string{"*"}},
 	"sim":                       {"wiring", []string{"units", "cluster", "leader/plan", "leader", "agent", "cluster/store", "cluster/store/memory", "agent/systemd", "agent/systemd/fake"}},
 	"cmd/flotilla":              {"wiring", []string{"daemon", "api", "sim", "members", "install", "units", "cluster", "leader/plan", "agent/systemd"}},

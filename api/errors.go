@@ -81,6 +81,9 @@ func (s *Server) asError(err error) *Error {
 	var fault *units.Error
 	if errors.As(err, &fault) {
 		e := Refuse(http.StatusBadRequest, fault.Hint, "%s", fault.Msg)
+		if fault.Line == 0 && fault.Column > 0 {
+			e.Message = fmt.Sprintf("column %d: %s", fault.Column, fault.Msg)
+		}
 		e.File, e.Line = fault.File, fault.Line
 		return e
 	}
