@@ -55,6 +55,31 @@ func shared(t *testing.T) {
 	}
 }
 
+// ownLab puts hosts of their own, without a cluster, in the place of the shared ones until
+// the test ends.
+func ownLab(t *testing.T, name string, n int) {
+	t.Helper()
+	was := bed
+	t.Cleanup(func() {
+		if bed != was && bed != nil {
+			if t.Failed() {
+				report(t)
+			}
+			if err := bed.Lab.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		bed = was
+	})
+	b, err := boot(name, n)
+	if b != nil {
+		bed = b
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // boot makes the hosts of a lab, without a cluster.
 func boot(lab string, n int) (*testbed.Bed, error) {
 	path := filepath.Join(os.TempDir(), "flotilla-"+lab+".log")
