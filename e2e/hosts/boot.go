@@ -36,6 +36,9 @@ type HostOptions struct {
 	MachineID string `json:"machine_id"`
 	// Suite is the distribution release; by default the lab's.
 	Suite string `json:"suite"`
+	// Files is a folder whose content is on the host's disk before its first
+	// boot, laid over what the image has; none by default.
+	Files string `json:"files"`
 
 	Number int    `json:"number"` // set by the lab
 	Image  string `json:"image"`  // set by the lab
@@ -105,7 +108,7 @@ func (l *Lab) add(ctx context.Context, o HostOptions) (*Host, error) {
 			return nil, fmt.Errorf("boot host %s: lab %s has one of that name", o.Name, l.options.Name)
 		}
 	}
-	if err := h.prepareDisk(); err != nil {
+	if err := errors.Join(h.prepareDisk(), h.layFiles(ctx)); err != nil {
 		return nil, fmt.Errorf("prepare disk of host %s: %w", o.Name, err)
 	}
 	if err := h.addFilter(ctx); err != nil {
@@ -143,6 +146,14 @@ func (h *Host) prepareDisk() error {
 		os.WriteFile(filepath.Join(etc, "hosts"), []byte(names), 0o644),
 		os.WriteFile(filepath.Join(etc, "hostname"), []byte(h.Name()+"\n"), 0o644),
 	)
+}
+
+// layFiles copies the host's own files into its layer.
+func (h *Host) layFiles(ctx context.Context) error {
+	if h.options.Files == "" {
+		return nil
+	}
+	return runLogged(ctx, h.ConsoleLog(), "cp", "-a", h.options.Files+"/.", filepath.Join(h.disk(), "upper"))
 }
 
 // Start powers the host on, on the disk it has, and returns when its systemd

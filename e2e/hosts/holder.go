@@ -226,3 +226,13 @@ func removeGroup(group string) error {
 	}
 	return nil
 }
+
+// Crash ends every process of a lab at once and cleans nothing up: what a power cut
+// of the machine leaves. [Open] and [Remove] must cope with it.
+func Crash(ctx context.Context, o Options) error {
+	l, err := Attach(ctx, o)
+	if err != nil {
+		return err
+	}
+	return killGroup(ctx, l.cgroup)
+}

@@ -150,6 +150,24 @@ install_missing() {
   fi
 }
 
+# foreign_etcd unpacks Debian's etcd, beside which one scenario runs flotilla. It is not
+# installed: its service would start on this machine.
+foreign_etcd() {
+  local to=$cache/etcd log=$cache/logs/packages.log tmp
+  [[ $purpose == test && ! -x $to/usr/bin/etcd ]] || return 0
+  mkdir -p "$cache/logs"
+  tmp=$(mktemp -d "$cache/.etcd.XXXXXX")
+  local download=(apt-get -q -o APT::Sandbox::User=root download etcd-server etcd-client)
+  echo "unpacking etcd-server and etcd-client" >>"$log"
+  if ! (cd "$tmp" && { "${download[@]}" || { apt-get -q update && "${download[@]}"; }; } &&
+    for deb in *.deb; do dpkg-deb -x "$deb" .; done && rm -- *.deb) >>"$log" 2>&1; then
+    rm -rf "$tmp"
+    missing "apt-get could not download etcd-server and etcd-client" "read $log, mend what it says, and run $command again"
+    return 0
+  fi
+  rm -rf "$to" && mv "$tmp" "$to"
+}
+
 check_machine || exit 1
 check_go
 check_memory
@@ -159,4 +177,5 @@ check_rights
 mkdir -p "$(dirname "$log")"
 : >"$log"
 install_missing
+foreign_etcd
 exit $failed
