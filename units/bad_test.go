@@ -30,6 +30,7 @@ func badNames() []badInput {
 		{"templated mount", "srv@1.mount", `srv@1.mount: mount units cannot be templates (their name is the escaped path of the mount point; see systemd-escape --path)`},
 		{"templated slice", "a@b.slice", `a@b.slice: slice units cannot be templates (name each slice in full)`},
 		{"slice dashes", "a--b.slice", `a--b.slice: a slice name is a path of parts joined by single dashes (remove the leading, trailing or double dash)`},
+		{"prefix of others", "ssh-.service", `ssh-.service: unit name has a dash before its type or @ (remove the dash: systemd would give what belongs to it to every unit whose name begins with ssh-)`},
 	}
 }
 
@@ -48,6 +49,7 @@ func badFiles() []badInput {
 	const ok = "[Service]\nExecStart=/bin/true\n"
 	return []badInput{
 		{"systemd-x.service|reserved", ok, `systemd-x.service: names that begin with systemd- are reserved (choose another name)`},
+		{"reboot.target|special", "[Unit]\nDescription=x\n", `reboot.target: this unit is systemd's own on every host (choose another name)`},
 		{"dbus.service|reserved", ok, `dbus.service: names that begin with dbus are reserved (choose another name)`},
 		{"web.service|empty", "", `web.service:1: file is empty, which systemd takes for a masked unit (write at least a [Unit] section)`},
 		{"web.service|before the first section", "ExecStart=/bin/true\n" + ok, `web.service:1: text before the first section (put a header such as [Service] above it)`},

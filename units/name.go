@@ -3,6 +3,7 @@ package units
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +16,9 @@ const maxName = 255
 
 // managedTypes are the unit types that flotilla places on hosts, in the order
 // in which error messages list them.
-var managedTypes = [...]string{"service", "socket", "timer", "path", "mount", "automount", "target", "slice"}
+func managedTypes() []string {
+	return []string{"service", "socket", "timer", "path", "mount", "automount", "target", "slice"}
+}
 
 // ParseName returns s as a Name if systemd accepts it as the name of a unit file
 // of a type that flotilla manages. The error is an *Error.
@@ -73,12 +76,10 @@ func runeAt(s string, i int) string {
 
 // typeFault says why a suffix is no type that flotilla manages, or "".
 func typeFault(suffix, stem string) (msg, hint string) {
-	for _, t := range managedTypes {
-		if suffix == t {
-			return "", ""
-		}
+	if slices.Contains(managedTypes(), suffix) {
+		return "", ""
 	}
-	managed := "flotilla manages " + strings.Join(managedTypes[:], ", ")
+	managed := "flotilla manages " + strings.Join(managedTypes(), ", ")
 	switch suffix {
 	case "device":
 		return "device units are made by the kernel and cannot be submitted", managed
@@ -91,7 +92,7 @@ func typeFault(suffix, stem string) (msg, hint string) {
 	case "":
 		return "unit name ends in a dot", "did you mean " + stem + ".service?"
 	}
-	if near := suggest(suffix, managedTypes[:]); near != "" {
+	if near := suggest(suffix, managedTypes()); near != "" {
 		return "unknown unit type " + quoted(suffix), "did you mean " + stem + "." + near + "?"
 	}
 	return "unknown unit type " + quoted(suffix), managed
@@ -116,6 +117,9 @@ func (n Name) partsFault() (msg, hint string) {
 		if stem != "-" && (stem[0] == '-' || stem[len(stem)-1] == '-' || strings.Contains(stem, "--")) {
 			return "a slice name is a path of parts joined by single dashes", "remove the leading, trailing or double dash"
 		}
+	}
+	if p := n.Prefix(); p[len(p)-1] == '-' && n != "-.mount" && n != "-.slice" {
+		return "unit name has a dash before its type or @", "remove the dash: systemd would give what belongs to it to every unit whose name begins with " + printable(p)
 	}
 	return "", ""
 }
@@ -176,20 +180,6 @@ func (n Name) With(instance string) Name {
 		return n
 	}
 	return Name(n.Prefix() + "@" + instance + "." + n.Type())
-}
-
-// Reserved returns an error if n is a name that belongs to the host's system
-// software or to flotilla itself, which no user may submit.
-func Reserved(n Name) error {
-	for _, prefix := range [...]string{"systemd-", "dbus", "flotilla"} {
-		if strings.HasPrefix(string(n), prefix) {
-			return &Error{
-				File: string(n), Msg: "names that begin with " + prefix + " are reserved",
-				Hint: "choose another name",
-			}
-		}
-	}
-	return nil
 }
 
 // Mangle turns what a person typed on a command line into a unit name: the

@@ -9,7 +9,7 @@ func TestParseName(t *testing.T) {
 	long := strings.Repeat("a", 247) + ".service"
 	for _, in := range []string{
 		"web.service", "web@.service", "web@3.service", "a@b@c.service", "1.service", "a.b.socket", `dev-disk\x2d1.mount`,
-		"x:y_z-1.timer", "app.web.1a2b3c4d@2.service", "-.slice", "a-b.slice", "-.mount", "p@q.target", long, "..service",
+		"x:y_z-1.timer", "app.web.1a2b3c4d@2.service", "-.slice", "a-b.slice", "-.mount", "p@q.target", "path@-.service", "-a.service", long, "..service",
 	} {
 		if got, err := ParseName(in); err != nil || string(got) != in {
 			t.Errorf("ParseName(%q) = %q, %v, want no error", in, got, err)
@@ -18,7 +18,8 @@ func TestParseName(t *testing.T) {
 	// Each refusal in full stands in TestBadInputs.
 	for _, in := range []string{
 		"", ".service", "web", "web.", "web.servce", "a b.service", "a/b.service", "ü.service", "@x.service", "@.service", "a" + long,
-		"a.device", "a.scope", "a.swap", "a.snapshot", "a.busname", "a@.mount", "a@b.slice", "a--b.slice", "-a.slice", "a-.slice", "web@{1..3}.service",
+		"a.device", "a.scope", "a.swap", "a.snapshot", "a.busname", "a@.mount", "a@b.slice", "a--b.slice", "-a.slice", "a-.slice",
+		"ssh-.service", "docker-.socket", "a-@.service", "a-@1.service", "-.service", "srv-.mount", "web@{1..3}.service",
 	} {
 		if got, err := ParseName(in); err == nil {
 			t.Errorf("ParseName(%q) = %q, want an error", in, got)
@@ -68,6 +69,9 @@ func TestMangle(t *testing.T) {
 func TestReserved(t *testing.T) {
 	for name, want := range map[Name]bool{
 		"systemd-networkd.service": true, "dbus.socket": true, "dbus-broker.service": true, "flotilla.service": true, "flotilla-fence.target": true,
+		"-.slice": true, "-.mount": true, "system.slice": true, "user.slice": true, "reboot.target": true, "poweroff.target": true,
+		"multi-user.target": true, "runlevel3.target": true, "initrd-fs.target": true, "network-online.target": true,
+		"web.slice": false, "reboot.service": false, "srv.mount": false, "web.target": false,
 		"systemd.service": false, "web.service": false, "my-flotilla.service": false,
 	} {
 		if err := Reserved(name); (err != nil) != want {
