@@ -195,8 +195,11 @@ func (f Found) foreign(own string) string {
 	if f.Elsewhere != "" {
 		return f.Elsewhere
 	}
-	if f.Fragment != own {
+	if f.Fragment != own && f.Fragment != "" {
 		return f.Fragment
+	}
+	if !f.Ours && f.Fragment == "" && f.Load == "loaded" && !f.Stopped() {
+		return "made there without a file, by systemd or the kernel"
 	}
 	return ""
 }

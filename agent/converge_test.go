@@ -57,6 +57,7 @@ func TestConverge(t *testing.T) {
 	loaded := carriedOut("", placed(cluster.Loaded).Placement)
 	elsewhere := dead()
 	elsewhere.Fragment = "/usr/lib/systemd/system/a.service"
+	fileless := Observed{State: units.State{Load: "loaded", Active: "active", Sub: "mounted"}}
 	stale := dead()
 	stale.NeedReload = true
 	with := func(f Found, change func(*Found)) Found { change(&f); return f }
@@ -81,8 +82,10 @@ func TestConverge(t *testing.T) {
 		{"started again while it runs", placed(cluster.Launched, func(w *Wanted) { w.Run = 2 }), ours(running("i"), done), "record"},
 		{"restart", placed(cluster.Launched, func(w *Wanted) { w.Restart = 1 }), ours(running("i"), done), "restart"},
 		{"restart that the counters went back from", placed(cluster.Launched), ours(running("i"), func() Applied { a := done; a.Restart = 3; return a }()), "record"},
-		{"restart under way", placed(cluster.Launched, func(w *Wanted) { w.Restart = 1 }),
-			with(ours(running("i"), doing(done, Restart, "i", 1, 1)), func(f *Found) { f.Flying = Restart }), ""},
+		{
+			"restart under way", placed(cluster.Launched, func(w *Wanted) { w.Restart = 1 }),
+			with(ours(running("i"), doing(done, Restart, "i", 1, 1)), func(f *Found) { f.Flying = Restart }), "",
+		},
 		{"died before the restart", placed(cluster.Launched, func(w *Wanted) { w.Restart = 1 }), ours(running("i"), doing(done, Restart, "i", 1, 1)), "restart"},
 		{"died after the restart", placed(cluster.Launched, func(w *Wanted) { w.Restart = 1 }), ours(running("j"), doing(done, Restart, "i", 1, 1)), "record"},
 		{"died before the first start", placed(cluster.Launched), ours(dead(), doing(Applied{}, Start, "", 1, 0)), "start"},
@@ -97,6 +100,8 @@ func TestConverge(t *testing.T) {
 		{"another boot", placed(cluster.Launched), with(ours(dead(), done), func(f *Found) { f.Applied.Boot = "old" }), "start"},
 		{"host's own name", placed(cluster.Launched), Found{Observed: elsewhere}, "refuse"},
 		{"host's own name, not loaded", placed(cluster.Launched), Found{Elsewhere: "/etc/systemd/system/a.service"}, "refuse"},
+		{"made by the kernel or systemd, without a file", placed(cluster.Launched), Found{Observed: fileless}, "refuse"},
+		{"made without a file, tombstone", placed(cluster.Gone), Found{Observed: fileless}, "acknowledge"},
 		{"loaded after launched", placed(cluster.Loaded), ours(running("i"), done), "stop"},
 		{"loaded, stop under way", placed(cluster.Loaded), with(ours(running("i"), doing(Applied{}, Stop, "i", 0, 0)), func(f *Found) { f.Flying = Stop }), ""},
 		{"loaded, died before the stop", placed(cluster.Loaded), ours(running("i"), doing(Applied{}, Stop, "i", 0, 0)), "stop"},
@@ -143,8 +148,12 @@ func TestConvergeStopsFirstAndReloadsOnce(t *testing.T) {
 		"a.service": *placed(cluster.Launched), "b.service": *placed(cluster.Launched), "z.service": *placed(cluster.Gone),
 	}}, Have{Boot: "boot", Dir: testDir, Units: map[cluster.Unit]Found{"z.service": gone}})
 	want := []Action{
-		{Stop, "z.service", "why"}, {Write, "a.service", "why"}, {Write, "b.service", "why"}, {Reload, "", "files were written"},
-		{Start, "a.service", "why"}, {Start, "b.service", "why"},
+		{Stop, "z.service", "why"},
+		{Write, "a.service", "why"},
+		{Write, "b.service", "why"},
+		{Reload, "", "files were written"},
+		{Start, "a.service", "why"},
+		{Start, "b.service", "why"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Converge (-want +got):\n%s", diff)
