@@ -59,7 +59,9 @@ func (p *placement) fence() {
 			switch {
 			case c.runs("docker", "docker-compose"):
 				p.add(o.Line, "use Podman with --cgroups=split, or a plain process", "Docker with Fence=yes is refused: its processes live outside the unit's cgroup")
-			case o.Name == "ExecStart" && c.runs("podman") && !c.ownCgroup():
+			case c.runs("systemd-run"):
+				p.add(o.Line, "run the program itself", "systemd-run with Fence=yes is refused: what it starts lives outside the unit's cgroup")
+			case c.runs("podman") && (o.Name == "ExecStart" || c.startsContainer()) && !c.ownCgroup():
 				p.add(o.Line, "add --cgroups=split", "Podman with Fence=yes keeps its processes outside the unit's cgroup")
 			default:
 				continue

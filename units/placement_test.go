@@ -70,7 +70,7 @@ func TestRequirements(t *testing.T) {
 		},
 		{
 			"fence with podman in its own cgroup", "web.service",
-			"[Service]\nExecStartPre=/usr/bin/podman pull x\nExecStart=/usr/bin/podman run --cgroups split x\n[X-Flotilla]\nFence=yes\n",
+			"[Service]\nExecStartPre=/usr/bin/podman pull x\nExecStart=/usr/bin/podman run --cgroups split x\nExecStopPost=-/usr/bin/podman rm -f x\n[X-Flotilla]\nFence=yes\n",
 			Requirements{Fence: true},
 		},
 		{

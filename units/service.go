@@ -135,6 +135,15 @@ func (c command) runs(programs ...string) bool {
 	})
 }
 
+// startsContainer reports whether a podman command starts a container, instead of pulling an
+// image or tidying up.
+func (c command) startsContainer() bool {
+	isPodman := func(w string) bool { return path.Base(w) == "podman" }
+	return slices.ContainsFunc(c.words[slices.IndexFunc(c.words, isPodman)+1:], func(w string) bool {
+		return slices.Contains([]string{"run", "start", "restart", "create", "play", "kube", "compose"}, w)
+	})
+}
+
 // ownCgroup reports whether a podman command keeps the container in the cgroup of its unit.
 func (c command) ownCgroup() bool {
 	args := strings.ReplaceAll(strings.Join(c.words, " "), "--cgroups ", "--cgroups=") + " "
