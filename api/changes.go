@@ -239,7 +239,7 @@ func (c wish) edit(head *cluster.UnitHead, template *cluster.UnitSpec) (Edit, st
 		if head == nil {
 			return keep, "", noUnit(c.Name)
 		}
-		return Edit{}, "destroyed", nil
+		return Edit{By: c.by}, "destroyed", nil
 	}
 	next, blob, note, err := nextContent(c.Change, head, template)
 	if err != nil {

@@ -32,6 +32,8 @@ type Edit struct {
 	Keep bool
 	Spec *cluster.UnitSpec
 	Blob []byte
+	By   cluster.Note // who deletes
+	By   cluster.Note // who deletes
 }
 
 // Outcome is what became of an Edit.

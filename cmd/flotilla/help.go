@@ -85,7 +85,7 @@ func helpCommand() *cli.Command {
 
 // unknownCommand names the nearest command, if one is near.
 func unknownCommand(app *cli.App, word string) error {
-	best, least := "", 4
+	best, least := "", len(word)/2+1
 	for _, c := range app.Commands {
 		if d := distance(word, c.Name); d < least && !c.Hidden {
 			best, least = c.Name, d

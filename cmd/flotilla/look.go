@@ -21,9 +21,13 @@ func lookCommands() []*cli.Command {
 		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on as lines come"},
 		&cli.StringFlag{Name: "host", Usage: "only this host's lines"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json: one object a line"})
+	outputFlag := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json or yaml"}
+	statusFlags := append(endpointFlags(), outputFlag,
+		&cli.BoolFlag{Name: "no-legend", Usage: "no header line"},
+		&cli.BoolFlag{Name: "full", Aliases: []string{"l"}, Usage: "do not shorten ids"})
 	out := []*cli.Command{
-		{Name: "status", ArgsUsage: thing, Category: groupLook, Usage: "the cluster, a unit or a host, with the reason for every wait", Flags: listFlags(), Action: status, BashComplete: completeUnits},
-		{Name: "explain", ArgsUsage: "THING", Category: groupLook, Usage: "why a unit or host is as it is", Flags: listFlags(), Action: explain, BashComplete: completeUnits},
+		{Name: "status", ArgsUsage: "[THING...]", Category: groupLook, Usage: "the cluster, a unit or a host, with the reason for every wait", Flags: statusFlags, Action: status, BashComplete: completeUnits},
+		{Name: "explain", ArgsUsage: "THING", Category: groupLook, Usage: "why a unit or host is as it is", Flags: append(endpointFlags(), outputFlag), Action: explain, BashComplete: completeUnits},
 		{Name: "logs", ArgsUsage: thing, Category: groupLook, Usage: "journal lines of a unit (on every host that has it) or of a host's daemons", Flags: logFlags, Action: logs, BashComplete: completeUnits},
 		{Name: "journal", ArgsUsage: "UNIT", Category: groupLook, Usage: "the same as logs, under fleet's name", Flags: logFlags, Action: logs, BashComplete: completeUnits},
 		{Name: "events", Category: groupLook, Usage: "what happened, and with -f what happens", Action: events, Flags: append(endpointFlags(),

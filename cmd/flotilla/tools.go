@@ -68,6 +68,7 @@ func completion(c *cli.Context) error {
 const bashCompletion = `
 _flotilla() {
   local words=("${COMP_WORDS[@]:0:$COMP_CWORD}")
+  [[ ${COMP_WORDS[COMP_CWORD]} == -* ]] && words+=(-) # asks for flags
   mapfile -t COMPREPLY < <(compgen -W "$("${words[@]}" --generate-bash-completion 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}")
 }
 complete -o default -F _flotilla flotilla

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"flotilla/api/apitest"
+	"flotilla/members"
+)
+
+// badWords is a wrong command line with the one line that answers it. CRT, KEY and CA in args are
+// files of a good admin certificate; H1 is the endpoint of a cluster.
+type badWords struct {
+	args string
+	code int
+	want string // $ at its end = nothing follows; OWN = /etc/flotilla or what stands for it
+}
+
+func badCommandLines() []badWords {
+	return []badWords{
+		{"frob", 2, `no command "frob": see flotilla help all$`},
+		{"statsu", 2, `no command "statsu": did you mean status?$`},
+		{"status --watch", 2, `flag provided but not defined: -watch: see flotilla help status$`},
+		{"start", 2, `start needs a unit: flotilla start web.service$`},
+		{"start a --timeout soon", 2, `invalid value "soon" for flag -timeout: parse error: see flotilla help start$`},
+		{"start a --timeout 0s", 2, `--timeout 0s: want a positive duration such as 30s; --no-wait does not wait$`},
+		{"explain", 2, `explain needs one unit or host: flotilla explain web.service$`},
+		{"explain a b", 2, `explain needs one unit or host: flotilla explain web.service$`},
+		{"logs a b", 2, `logs takes one unit or host$`},
+		{"logs a -n -3", 2, `--lines -3: want 0 or more$`},
+		{"logs a -n many", 2, `invalid value "many" for flag -n: parse error: see flotilla help logs$`},
+		{"journal", 2, `journal needs a unit: flotilla journal web.service; flotilla logs shows the daemons$`},
+		{"cat", 2, `cat needs a unit: flotilla cat web.service$`},
+		{"list-units -o table", 2, `-o table: want wide, json or yaml$`},
+		{"list-units --fields unit,,sub", 2, `no field "": want some of unit,machine,host,load,active,sub,hash,order,since,message$`},
+		{"list-unit-files --fields state,age", 2, `no field "age": want some of unit,hash,dstate,state,target,global,desc,reason$`},
+		{"list-machines h1", 2, `list-machines takes no arguments, got "h1": flotilla status HOST shows one$`},
+		{"events -o wide", 2, `-o wide: want json$`},
+		{"host frob", 2, `host has no command "frob": see flotilla help host$`},
+		{"host label h1", 2, `host label needs a host and labels: flotilla host label h1 disk=ssd old-$`},
+		{"host label h1 disk", 2, `label "disk": write key=value, or key- to remove it$`},
+		{"host label h9 disk=ssd", 1, `no host "h9" in the cluster (flotilla list-machines shows them)$`},
+		{"host label h1 di$k=ssd", 1, `label "di$k": not a label (write key=value, or key- to remove it; a key is made of letters, digits and _ . -)$`},
+		{"host remove", 2, `host remove needs one host$`},
+		{"host remove h1", 1, `h1 is alive: only an absent host can be removed (run flotilla leave there, or stop its flotilla-agent first)$`},
+		{"orphan stop h1", 2, `orphan stop needs a host and a unit: flotilla orphan stop h1 web.service$`},
+		{"orphan stop h1 web", 1, `web.service is no orphan on h1 (flotilla explain h1 lists them)$`},
+		{"completion csh", 2, `completion needs bash, zsh or fish: source <(flotilla completion bash)$`},
+		{"agent --storm 7", 2, `--storm 7: want a part of the hosts, above 0 and up to 1$`},
+		{"leave now", 2, `leave takes no arguments, got "now": it is typed on the host that leaves$`},
+		{"init extra", 2, `init takes no arguments, got "extra": flotilla join ADDRESS joins a cluster$`},
+		{"join", 2, `join needs the address of a host of the cluster: flotilla join 10.0.0.1 --token …$`},
+	}
+}
+
+func badUnits() []badWords {
+	return []badWords{
+		{"start nosuch", 1, `no unit "nosuch.service" in the cluster, and no file of this name here (flotilla list-unit-files shows the units; a path names another folder)$`},
+		{"stop nosuch", 1, `no unit "nosuch.service" in the cluster (flotilla list-unit-files shows what there is)$`},
+		{"destroy nosuch*", 1, `no unit in the cluster matches "nosuch*": quote it, and see flotilla list-unit-files$`},
+		{"start we[b", 1, `we[b: column 3: glob is malformed (close the set with ], as in [a-c])$`},
+		{"start web@{1-3}", 1, `web@{1-3}: column 5: "{1-3}" is neither a range of numbers nor a list (write {1..3} or {a,b})$`},
+		{"start my*unit?x{", 1, `my*unit?x{: column 10: "{" is never closed (add the closing })$`},
+		{"start büro", 1, `büro.service: column 2: "ü" may not stand in a unit name (a unit name is made of letters, digits and : _ . - \ @)$`},
+		{"start web.exe", 1, ``},
+		{"start sda.device", 1, `sda.device`},
+		{"start no/such/dir/a.service", 1, `no/such/dir/a.service: no such unit file$`},
+		{"start web@.service", 1, `web@.service is a template and cannot be launched (start an instance, as in web@1.service)$`},
+		{"submit systemd-x.service", 1, `systemd-x.service: names that begin with systemd- are reserved (choose another name)$`},
+		{"submit option.service", 1, `option.service:4: unknown option Conflict in [X-Flotilla] (did you mean Conflicts=?)$`},
+		{"submit line.service", 1, `line.service:3: no = in this line (write Name=value, or # before a comment)$`},
+		{"submit empty.service", 1, `empty.service:1: file is empty, which systemd takes for a masked unit (write at least a [Unit] section)$`},
+		{"submit fenced.service", 1, `fenced.service:2: Docker with Fence=yes is refused: its processes live outside the unit's cgroup (use Podman with --cgroups=split, or a plain process)$`},
+		{"submit there.service", 1, `there.service is in the cluster with other content (`},
+	}
+}
+
+func badCertificates() []badWords {
+	return []badWords{
+		{"status --endpoint unix:///nowhere", 1, `no daemon answers at /nowhere: connect: no such file or directory (is flotilla-agent running? --endpoint names another daemon)$`},
+		{"status --endpoint ftp://h1", 2, `endpoint "ftp://h1": want unix:///path or https://host:port$`},
+		{"status --endpoint h1:7117", 2, `endpoint "h1:7117": `},
+		{"status --endpoint https://127.0.0.1:1", 2, `an https endpoint needs --ca, --cert and --key: --ca is missing$`},
+		{"status --endpoint https://127.0.0.1:1 --ca CA --cert CRT", 2, `an https endpoint needs --ca, --cert and --key: --key is missing$`},
+		{"status --endpoint https://127.0.0.1:1 --ca nofile --cert CRT --key KEY", 1, `read --ca: open nofile: no such file or directory$`},
+		{"status --endpoint https://127.0.0.1:1 --ca KEY --cert CRT --key KEY", 1, `no certificate in it: give the cluster's ca.crt$`},
+		{"status --endpoint https://127.0.0.1:1 --ca CA --cert CA --key KEY", 1, `private key does not match public key$`},
+		{"status --endpoint https://127.0.0.1:1 --ca CA --cert CRT --key CRT", 1, ``},
+		{"status --endpoint https://127.0.0.1:1 --ca CA --cert CRT --key KEY", 1, `no daemon answers at 127.0.0.1:1: connect: connection refused (is flotilla-agent running? --endpoint names another daemon)$`},
+		{"admin-cert", 2, `admin-cert needs one name: flotilla admin-cert alice$`},
+		{"admin-cert ../x", 2, `admin-cert "../x": want a name of letters, digits and _ . @ -, up to 64, other than ca$`},
+		{"admin-cert alice --ttl 9000h", 2, `--ttl 9000h0m0s: want 1h to 8784h0m0s$`},
+		{"token --ttl forever", 1, `ttl "forever": want a duration from 1m to 168h (write 30m or 24h)$`},
+	}
+}
+
+// badTokens need root, for join looks at the host first.
+func badTokens() []badWords {
+	return []badWords{
+		{"join 127.0.0.1 --token nonsense", 1, `join token does not begin with FLT1-; copy the whole line that 'flotilla token' printed$`},
+		{"join 127.0.0.1 --token FLT1-aaaa", 1, `join token is cut off; copy it again, whole$`},
+		{"join 127.0.0.1 --token FLT1-a-b-c-d-e-f-g", 1, `join token has 8 parts, want 6; copy it again, whole$`},
+		{"join 127.0.0.1 --token FLT1-!!!!!!!!-b", 1, `join token has a character in part 2 that no token has; copy it again, whole$`},
+		{"join 127.0.0.1", 2, `join needs --token: flotilla token on a host of the cluster prints one$`},
+		{"init --label disk", 2, `--label "disk": write key=value$`},
+	}
+}
+
+// TestBadInputs: every wrong input is answered by lines that begin alike and name what is
+// wrong and the remedy, by an exit code, and by no change in the store.
+func TestBadInputs(t *testing.T) {
+	c, err := apitest.New(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	socket := filepath.Join(shortDir(t), "s")
+	stop, err := c.Hosts[0].Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	t.Setenv("FLOTILLA_ENDPOINT", "unix://"+socket)
+	writeBadFiles(t, dir)
+	writeCertificates(t, dir)
+	if code, said := try(t, "submit kept/there.service"); code != 0 {
+		t.Fatalf("submit kept/there.service = %d %s", code, said)
+	}
+	tables := [][]badWords{badCommandLines(), badUnits(), badCertificates()}
+	if os.Getuid() == 0 {
+		tables = append(tables, badTokens())
+	}
+	n := 0
+	for _, table := range tables {
+		for _, bad := range table {
+			n++
+			before, err := c.Revision(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			code, said := try(t, bad.args)
+			want, whole := strings.CutSuffix(bad.want, "$")
+			line, _ := strings.CutPrefix(said, "flotilla: error: ")
+			if code != bad.code || !strings.HasPrefix(said, "flotilla: error: ") || strings.Count(said, "\n") != 1 ||
+				!strings.Contains(line, want) || whole && !strings.HasSuffix(strings.TrimSpace(line), want) {
+				t.Errorf("flotilla %s = %d, want %d\n got %s\nwant %s", bad.args, code, bad.code, said, bad.want)
+			}
+			if after, err := c.Revision(t.Context()); err != nil || after != before {
+				t.Errorf("flotilla %s changed the store: revision %d, then %d (%v)", bad.args, before, after, err)
+			}
+		}
+	}
+	t.Logf("%d bad inputs", n)
+}
+
+// try runs a command line of words without blanks, and returns what it said on stderr.
+func try(t *testing.T, args string) (int, string) {
+	t.Helper()
+	words := strings.Fields("flotilla " + args)
+	for i, w := range words {
+		switch w {
+		case "CA":
+			words[i] = "ca.crt"
+		case "CRT":
+			words[i] = "alice.crt"
+		case "KEY":
+			words[i] = "alice.key"
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), words, &stdout, &stderr)
+	return code, stderr.String()
+}
+
+// shortDir is a folder whose name leaves room for a socket's.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "fl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func writeBadFiles(t *testing.T, dir string) {
+	t.Helper()
+	const ok = "[Service]\nExecStart=/bin/true\n"
+	if err := os.Mkdir(filepath.Join(dir, "kept"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"web@.service": ok, "systemd-x.service": ok, "empty.service": "",
+		"option.service":     ok + "[X-Flotilla]\nConflict=a.service\n",
+		"line.service":       ok + "Restart always\n",
+		"fenced.service":     "[Service]\nExecStart=/usr/bin/docker run x\n[X-Flotilla]\nFence=yes\n",
+		"there.service":      ok,
+		"kept/there.service": "[Service]\nExecStart=/bin/false\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// writeCertificates writes what admin-cert does.
+func writeCertificates(t *testing.T, dir string) {
+	t.Helper()
+	ca, err := members.NewCA(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := adminFiles(ca, "alice", time.Hour, time.Now())
+	if err == nil {
+		err = writeNew(dir, files)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := adminFiles(ca, "alice", time.Hour, time.Now()); err != nil {
+		t.Fatal(err)
+	} else if err := writeNew(dir, again); err == nil || !strings.Contains(err.Error(), "alice.key exists already: choose another name or --dir") {
+		t.Errorf("a second certificate of the same name: %v, want that its key exists already", err)
+	}
+}
+
+// TestManualNamesEveryCommand: docs/cli.md has a heading for each command, with each of its
+// flags below it, and for nothing else.
+func TestManualNamesEveryCommand(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heading := regexp.MustCompile("(?m)^### `flotilla ([a-z][a-z -]*[a-z])[^`]*`$")
+	found := map[string]string{}
+	all := heading.FindAllSubmatchIndex(raw, -1)
+	for i, at := range all {
+		end := len(raw)
+		if i+1 < len(all) {
+			end = all[i+1][0]
+		}
+		found[string(raw[at[2]:at[3]])] = string(raw[at[0]:end])
+	}
+	common := map[string]bool{"help": true}
+	for _, f := range endpointFlags() {
+		common[f.Names()[0]] = true
+	}
+	for name, cmd := range leaves("", commands()) {
+		text, ok := found[name]
+		if !ok {
+			t.Errorf("docs/cli.md has no heading for flotilla %s", name)
+			continue
+		}
+		delete(found, name)
+		for _, f := range cmd.Flags {
+			if flag := f.Names()[0]; !common[flag] && !strings.Contains(text, "`--"+flag) {
+				t.Errorf("docs/cli.md: flotilla %s has no word on --%s", name, flag)
+			}
+		}
+	}
+	for name := range found {
+		t.Errorf("docs/cli.md has a heading for flotilla %s, which does not exist", name)
+	}
+}

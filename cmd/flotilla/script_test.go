@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"flotilla/api"
+	"flotilla/api/apitest"
+	"flotilla/cluster"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"flotilla": main})
+}
+
+// rig is the cluster of one script.
+type rig struct {
+	*apitest.Cluster
+	rev int64
+}
+
+type rigKey struct{}
+
+// TestScripts runs the program against a cluster of three hosts in this process. Besides the
+// commands of testscript: "exits N flotilla …" wants that exit code; "mark" notes the store's
+// revision, "same" wants it unchanged; "etcd off|on"; "stop HOST" ends a host's sign of life;
+// "local HOST frozen|out|well" is what a host's daemon says of itself.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata",
+		Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": cmdExits, "mark": cmdMark, "same": cmdSame, "etcd": cmdEtcd, "stop": cmdStop, "local": cmdLocal,
+		},
+		RequireExplicitExec: true,
+	})
+}
+
+func setup(env *testscript.Env) error {
+	c, err := apitest.New(3)
+	if err != nil {
+		return err
+	}
+	env.Defer(c.Close)
+	dir, err := os.MkdirTemp("", "fl") // a socket's path is short
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = os.RemoveAll(dir) })
+	for _, h := range c.Hosts {
+		socket := filepath.Join(dir, h.Name)
+		stop, err := h.Listen(socket)
+		if err != nil {
+			return err
+		}
+		env.Defer(stop)
+		env.Setenv(strings.ToUpper(h.Name), "unix://"+socket)
+	}
+	env.Setenv("FLOTILLA_ENDPOINT", env.Getenv("H1"))
+	env.Values[rigKey{}] = &rig{Cluster: c}
+	return nil
+}
+
+func rigOf(ts *testscript.TestScript) *rig { return ts.Value(rigKey{}).(*rig) }
+
+// host finds a host by name.
+func (r *rig) host(ts *testscript.TestScript, name string) *apitest.Host {
+	for _, h := range r.Hosts {
+		if h.Name == name {
+			return h
+		}
+	}
+	ts.Fatalf("no host %s", name)
+	return nil
+}
+
+func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%s exits %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+func cmdMark(ts *testscript.TestScript, _ bool, _ []string) {
+	r := rigOf(ts)
+	rev, err := r.Revision(context.Background())
+	ts.Check(err)
+	r.rev = rev
+}
+
+func cmdSame(ts *testscript.TestScript, _ bool, _ []string) {
+	r := rigOf(ts)
+	rev, err := r.Revision(context.Background())
+	ts.Check(err)
+	if rev != r.rev {
+		ts.Fatalf("the store is at revision %d, it was marked at %d", rev, r.rev)
+	}
+}
+
+func cmdEtcd(ts *testscript.TestScript, _ bool, args []string) {
+	rigOf(ts).Backend.Down(args[0] == "off")
+}
+
+func cmdStop(ts *testscript.TestScript, _ bool, args []string) {
+	r := rigOf(ts)
+	h := r.host(ts, args[0])
+	ts.Check(r.Stop(context.Background(), h))
+	ts.Check(r.Wait(context.Background(), func(s *cluster.Snapshot) bool { return s.Hosts[h.ID].Alive == nil }))
+}
+
+func cmdLocal(ts *testscript.TestScript, _ bool, args []string) {
+	h := rigOf(ts).host(ts, args[0])
+	switch args[1] {
+	case "frozen":
+		h.SetLocal(api.Local{Frozen: "the store is not the one this host knows"})
+	case "out":
+		h.SetLocal(api.Local{StoreOut: time.Unix(1700000000, 0)})
+	case "well":
+		h.SetLocal(api.Local{})
+	default:
+		ts.Fatalf("local %s: unknown word", fmt.Sprint(args))
+	}
+}
