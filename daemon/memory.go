@@ -12,22 +12,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settledAfter is how long after its start a process has settled.
-const settledAfter = 10 * time.Second
+// When the pages of the binary are given back: once this process has started, then now and
+// then, after what came in between.
+const (
+	shedFirst = 10 * time.Second
+	shedEvery = time.Minute
+)
 
-// ShedStart gives back, once this process has settled, the pages of the binary that only its
-// start needed: the kernel maps nearly all of them then, and what is still in use comes back from
-// the page cache by itself. It returns when that is done or ctx ends.
+// ShedStart gives back the pages of the binary that are in use no longer, until ctx ends. The
+// kernel maps nearly all of them while a process starts, and many in a burst of work; what is still
+// in use comes back from the page cache by itself, a few hundred soft faults.
 func ShedStart(ctx context.Context, log *slog.Logger) {
-	t := time.NewTimer(settledAfter)
+	t := time.NewTimer(shedFirst)
 	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return
-	case <-t.C:
-	}
-	if err := shed(); err != nil {
-		log.Debug("give back the pages of the start", "err", err)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if err := shed(); err != nil {
+			log.Debug("give back pages of the binary", "err", err)
+			return
+		}
+		t.Reset(shedEvery)
 	}
 }
 
