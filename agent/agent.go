@@ -40,7 +40,7 @@ type Options struct {
 	UnitDir  string           // where our unit files stand; default /run/systemd/system
 	StateDir string           // survives boots; default /var/lib/flotilla
 	RunDir   string           // ends with the boot; default /run/flotilla
-	Tick     time.Duration    // of the safety pass; default 60 s
+	Tick     time.Duration    // of the safety pass; default 5 min
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil = none
 }
@@ -142,7 +142,7 @@ func (o Options) withDefaults() Options {
 		o.RunDir = "/run/flotilla"
 	}
 	if o.Tick <= 0 {
-		o.Tick = time.Minute // everything is told by watches; this only heals what was missed
+		o.Tick = 5 * time.Minute // everything is told by watches; this only heals what was missed
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

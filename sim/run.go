@@ -31,7 +31,7 @@ func Run(seed uint64, dir string) (Outcome, error) { return newSchedule(seed).ru
 const (
 	settleLimit = 4 * time.Minute
 	quietBefore = 20 * time.Second
-	quietFor    = 70 * time.Second // longer than the agents' safety pass
+	quietFor    = 6 * time.Minute // longer than the agents' safety pass
 )
 
 func (s *schedule) run(dir string, defects seams) (Outcome, error) {
