@@ -369,3 +369,63 @@ func TestNewUnitsNeedNoReloadWhereSystemdNoticesThem(t *testing.T) {
 		})
 	}
 }
+
+// setBack does what an operator does with an old backup: the store is emptied and gets keys
+// of before, in a new history. Announcements and statuses then raise its revision.
+func (w *world) setBack(keys []store.KeyValue) {
+	w.t.Helper()
+	w.mem.Wipe()
+	var t store.Txn
+	for _, kv := range keys {
+		if kv.Lease == 0 {
+			t.Then = append(t.Then, store.Op{Key: kv.Key, Value: kv.Value})
+		}
+	}
+	if _, err := w.judge.Txn(w.t.Context(), t); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) backup() []store.KeyValue {
+	w.t.Helper()
+	r, err := w.judge.Range(w.t.Context(), store.Prefix("/flotilla/"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r.KVs
+}
+
+func TestSetBackStoreIsFollowedOnlyOnceAccepted(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		gone := w.launch("moved.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"moved.service": gone})
+		kept := w.backup() // moved.service is launched here
+		gone.State = cluster.Gone
+		gone = w.order("moved.service", gone)
+		web := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"moved.service": gone, "web.service": web})
+		before, old := w.invocations(), w.agent.State().Store.ID
+		w.setBack(kept)
+		w.until("the agent to freeze", func() bool { return w.agent.State().Frozen != "" })
+		for range 200 { // the restored store grows past what was seen
+			w.put("other", "x")
+		}
+		w.pass(5 * time.Minute)
+		w.stop()
+		w.start()
+		if w.agent.State().Frozen == "" {
+			t.Error("a restarted agent forgot that the store went back")
+		}
+		w.pass(5 * time.Minute)
+		w.same(before)
+		if w.alive() != 0 || w.agent.State().Frozen == "" {
+			t.Errorf("state = %+v, want frozen until somebody accepts the store", w.agent.State())
+		}
+		w.put("accepted", cluster.Acceptance{Old: old, By: cluster.Note{Who: "op", When: time.Now()}})
+		w.until("the store to be followed", func() bool { return w.agent.State().Frozen == "" && w.invocations()["moved.service"] != "" })
+		if now := w.invocations(); now["web.service"] != before["web.service"] {
+			t.Error("web.service was touched")
+		}
+	})
+}

@@ -68,7 +68,7 @@ func newKeeper(views Views, host cluster.HostID, boot, dir string, limit time.Du
 	if mem.View.Store.ID == "" {
 		return k, err
 	}
-	k.mem, k.held = mem, true
+	k.mem, k.held, k.frozen = mem, true, mem.Frozen
 	for h := range named(mem.View) {
 		if _, ok := k.disk.content(h); ok {
 			k.ready[h] = true
@@ -263,10 +263,27 @@ func (k *keeper) fresh(ctx context.Context, asked int64) (frozen string, err err
 		if was != why {
 			k.log.Error(why, "store", v.Store.ID, "revision", v.Revision)
 		}
+		k.freeze(v, why)
 		k.tell()
 		return why, nil
 	}
 	return "", k.take(ctx, v)
+}
+
+// freeze keeps on disk why the store must not be followed, where time alone would hide
+// it. taking is held.
+func (k *keeper) freeze(v cluster.View, why string) {
+	k.mu.Lock()
+	next := k.mem.Freeze(v, why)
+	same := next.Frozen == k.mem.Frozen
+	k.mem = next
+	k.mu.Unlock()
+	if same {
+		return
+	}
+	if err := k.disk.save(next, nil); err != nil {
+		k.log.Error("cannot keep on disk that the store went back: a restart of the agent may forget it", "err", err)
+	}
 }
 
 // take completes a judged view, saves it and lets it be obeyed. What content cannot be

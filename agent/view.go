@@ -17,6 +17,7 @@ type Memory struct {
 	View     cluster.View        `json:"view"`
 	Boot     string              `json:"boot"` // the boot in which it was read
 	Accepted *cluster.Acceptance `json:"accepted,omitempty"`
+	Frozen   string              `json:"frozen,omitempty"` // the store went back, and nobody accepted that yet
 }
 
 // Judge says why a host that remembers m must not follow v; "" means that it may.
@@ -31,6 +32,10 @@ func (m Memory) Judge(v cluster.View) string {
 		return ""
 	}
 	switch {
+	case now.ID == known.ID && now.Generation > known.Generation:
+		return ""
+	case now.ID == known.ID && m.Frozen != "":
+		return m.Frozen
 	case now.ID != known.ID:
 		return fmt.Sprintf("frozen: the store is another one (%.8s) than this host knows (%.8s); nothing is stopped or started until it is accepted (flotilla accept-store)", now.ID, known.ID)
 	case now.Generation < known.Generation:
@@ -48,6 +53,16 @@ func (m Memory) accepts(v cluster.View) bool {
 		return false
 	}
 	return m.Accepted == nil || !m.Accepted.By.When.Equal(v.Accepted.By.When) || m.Accepted.Old != v.Accepted.Old
+}
+
+// Freeze is what is remembered once v must not be followed for a reason. That this very
+// store went back is not forgotten when its revisions grow past the remembered one: what was
+// ordered in between is lost, and what it says is older than what was obeyed.
+func (m Memory) Freeze(v cluster.View, why string) Memory {
+	if v.Store.ID == m.View.Store.ID {
+		m.Frozen = why
+	}
+	return m
 }
 
 // Step is what is remembered once v is followed. An acceptance that was seen is used up.

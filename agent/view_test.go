@@ -86,3 +86,40 @@ func TestViewOnDisk(t *testing.T) {
 		t.Error("damaged content is taken for good")
 	}
 }
+
+// A store that was set back grows past the revision that is remembered; what it says then is
+// no newer for it.
+func TestSetBackStoreStaysFrozen(t *testing.T) {
+	view := func(generation, revision int64, accepted *cluster.Acceptance) cluster.View {
+		return cluster.View{Store: cluster.Identity{ID: "aaaa", Generation: generation}, Revision: revision, Accepted: accepted}
+	}
+	word := &cluster.Acceptance{Old: "aaaa", By: cluster.Note{When: time.Unix(1, 0)}}
+	known := Memory{View: view(2, 100, nil)}
+	back := view(2, 40, nil)
+	frozen := known.Freeze(back, known.Judge(back))
+	tests := []struct {
+		name string
+		view cluster.View
+		want bool
+	}{
+		{"as it was", view(2, 40, nil), true},
+		{"past what was seen", view(2, 5000, nil), true},
+		{"accepted", view(2, 41, word), false},
+		{"a restore on purpose", view(3, 41, nil), false},
+		{"an older generation", view(1, 5000, nil), true},
+	}
+	for _, tt := range tests {
+		if got := frozen.Judge(tt.view); (got != "") != tt.want {
+			t.Errorf("%s: Judge = %q, want frozen %v", tt.name, got, tt.want)
+		}
+	}
+	for _, followed := range []cluster.View{tests[2].view, tests[3].view} {
+		if got := frozen.Step(followed, "boot").Judge(view(followed.Store.Generation, 42, followed.Accepted)); got != "" {
+			t.Errorf("Judge after it was followed = %q, want none", got)
+		}
+	}
+	wiped := cluster.View{Revision: 1}
+	if got := known.Freeze(wiped, known.Judge(wiped)).Judge(view(2, 101, nil)); got != "" {
+		t.Errorf("Judge of the store that was away and is back = %q, want none", got)
+	}
+}
