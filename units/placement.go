@@ -241,7 +241,7 @@ func (p *placement) metadata() []Requirement {
 	var out []Requirement
 	for _, s := range p.set[optMetadata] {
 		key, value, ok := strings.Cut(s.value, "=")
-		if !ok || value == "" || !labelKey(key) || strings.Contains(value, "=") {
+		if !ok || CheckLabel(key, value) != nil {
 			hint := "write key=value"
 			if strings.Count(s.value, "=") > 1 {
 				hint = `write key=value, and several as "a=1" "b=2"`
@@ -263,17 +263,6 @@ func (p *placement) metadata() []Requirement {
 		out[i].Values = sortedSet(out[i].Values)
 	}
 	return out
-}
-
-// labelKey reports whether s may be the key of a host label.
-func labelKey(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-/", c) >= 0) {
-			return false
-		}
-	}
-	return s != ""
 }
 
 func (p *placement) conflicts() []string {
