@@ -27,6 +27,10 @@ func (d *Daemon) newJoiner(ctx context.Context) error {
 			_, ok := alive[id]
 			return ok, err
 		},
+		Hosts: func(ctx context.Context) (int, error) {
+			alive, err := d.store.Alive(ctx)
+			return len(alive), err
+		},
 		CheckVersion: func(version string) error {
 			return store.CheckVersion(version, store.Schema, map[cluster.HostID]string{d.host: d.opt.Version})
 		},

@@ -93,7 +93,7 @@ func New(ctx context.Context, opt Options) (*Daemon, error) {
 	timing := opt.Config.Timing.Cluster()
 	d.store = store.New(d.backend, opt.Config.Prefix, store.Options{TTL: timing.TTL, Log: opt.Log})
 	d.opt.Plan.Timing = timing
-	if opt.Candidate || opt.Config.Etcd.Member {
+	if opt.Candidate || opt.Config.Candidate || opt.Config.Etcd.Member {
 		d.mirror = store.NewMirror(d.store, time.Now)
 	}
 	if d.manager, err = systemd.New(ctx, systemd.Options{User: opt.User, Logger: opt.Log}); err != nil {

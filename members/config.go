@@ -78,6 +78,7 @@ type Config struct {
 	Etcd      EtcdMember        `json:"etcd"`
 	Endpoints []string          `json:"endpoints,omitempty"` // client URLs of our own etcd
 	External  *ExternalEtcd     `json:"external_etcd,omitempty"`
+	Candidate bool              `json:"candidate,omitempty"` // may lead although it runs no member of our etcd
 	Prefix    string            `json:"prefix"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	Timing    Timing            `json:"timing"`

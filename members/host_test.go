@@ -289,7 +289,8 @@ func text(err error) string {
 	return err.Error()
 }
 
-// TestJoinExternal hands the access to an etcd that is not ours to the next host.
+// TestJoinExternal hands the access to an etcd that is not ours to the next host. The first
+// hosts may lead, because no host runs an etcd member of ours.
 func TestJoinExternal(t *testing.T) {
 	o := initOptions(t)
 	password := filepath.Join(t.TempDir(), "password")
@@ -303,7 +304,8 @@ func TestJoinExternal(t *testing.T) {
 	one := &machine{made: made}
 	one.made.Config.Endpoints = []string{"https://127.0.0.1:1"} // never dialled here
 	one.serve(t, tokens)
-	one.joiner.Etcd = nil
+	hosts := 1
+	one.joiner.Etcd, one.joiner.Hosts = nil, func(context.Context) (int, error) { return hosts, nil }
 	two := mustJoin(t, joinOptions(t, 2, one.api, tokens.mint(t, mustCA(t, made.Config.PKI, o.Now).Fingerprint())))
 	ext := two.made.Config.External
 	if ext == nil || ext.Username != "fleet" || mustRead(t, ext.PasswordFile) != "secret" || two.made.Config.Etcd.Member {
@@ -311,6 +313,17 @@ func TestJoinExternal(t *testing.T) {
 	}
 	if fi, err := os.Stat(ext.PasswordFile); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Errorf("mode of the password = %v, %v, want 0600", fi, err)
+	}
+	hosts = MaxCandidates
+	six := mustJoin(t, joinOptions(t, 6, one.api, tokens.mint(t, mustCA(t, made.Config.PKI, o.Now).Fingerprint())))
+	for _, c := range []struct {
+		who  string
+		got  bool
+		want bool
+	}{{"first", made.Config.Candidate, true}, {"second", two.made.Config.Candidate, true}, {"sixth", six.made.Config.Candidate, false}} {
+		if c.got != c.want {
+			t.Errorf("%s host may lead = %v, want %v", c.who, c.got, c.want)
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ func Init(_ context.Context, o InitOptions) (Made, error) {
 	}
 	o.Ports.apply(&c)
 	if o.External != nil {
-		c.External = o.External
+		c.External, c.Candidate = o.External, true
 	} else {
 		peer, client := httpsURL(c.Address, c.Etcd.PeerPort), httpsURL(c.Address, c.Etcd.ClientPort)
 		c.Etcd.Member, c.Etcd.InitialState = true, "new"

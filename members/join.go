@@ -186,6 +186,7 @@ func (o JoinOptions) take(c *Config, res JoinResponse, tok Token, key []byte) er
 	if res.Role == RoleMember {
 		c.Etcd.Member, c.Etcd.InitialState, c.Etcd.InitialCluster = true, "existing", res.InitialCluster
 	}
+	c.Candidate = res.Candidate
 	if res.External != nil {
 		files = append(files, o.external(c, res.External)...)
 	}

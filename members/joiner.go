@@ -46,6 +46,8 @@ type Joiner struct {
 	StoreID func(ctx context.Context) (string, error)
 	// Alive says whether the agent of a host with this machine id is alive; nil = nobody asks.
 	Alive func(ctx context.Context, id cluster.HostID) (bool, error)
+	// Hosts counts the hosts that are alive; needed beside an etcd that is not ours.
+	Hosts func(ctx context.Context) (int, error)
 	// CheckVersion refuses versions that cannot work with this cluster; nil = all may join.
 	CheckVersion func(version string) error
 	Now          func() time.Time
@@ -197,8 +199,8 @@ func (j *Joiner) admissible(ctx context.Context, req JoinRequest) error {
 func (j *Joiner) place(ctx context.Context, req JoinRequest, who HostNames) (res JoinResponse, undo func(), err error) {
 	nothing := func() {}
 	if j.Etcd == nil {
-		ext, err := share(j.Config.External)
-		return JoinResponse{Role: RoleClient, External: ext}, nothing, err
+		res, err := j.placeClient(ctx)
+		return res, nothing, err
 	}
 	peer := httpsURL(who.Addresses[0].String(), req.Peer)
 	members, err := j.evict(ctx, req.Host, peer.String())
@@ -219,6 +221,23 @@ func (j *Joiner) place(ctx context.Context, req JoinRequest, who HostNames) (res
 	res.InitialCluster += req.Host + "=" + peer.String()
 	id := res.MemberID
 	return res, func() { j.undo(ctx, id) }, nil
+}
+
+// MaxCandidates is how many hosts mirror the cluster and may lead where no host runs a
+// member of our etcd: enough that some are left, few enough for the etcd.
+const MaxCandidates = 5
+
+// placeClient is place beside an etcd that is not ours: the first hosts are candidates.
+func (j *Joiner) placeClient(ctx context.Context) (JoinResponse, error) {
+	ext, err := share(j.Config.External)
+	if err != nil {
+		return JoinResponse{}, err
+	}
+	hosts, err := j.Hosts(ctx)
+	if err != nil {
+		return JoinResponse{}, fmt.Errorf("count the hosts: %w", err)
+	}
+	return JoinResponse{Role: RoleClient, External: ext, Candidate: hosts < MaxCandidates}, nil
 }
 
 // undo removes a learner whose join was not granted after all.

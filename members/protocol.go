@@ -42,6 +42,7 @@ type JoinResponse struct {
 	InitialCluster string      `json:"initial_cluster,omitempty"`
 	MemberID       uint64      `json:"member_id,omitempty,string"`
 	External       *SharedEtcd `json:"external_etcd,omitempty"`
+	Candidate      bool        `json:"candidate,omitempty"`
 	Prefix         string      `json:"prefix"`
 	Timing         Timing      `json:"timing"`
 	StoreID        string      `json:"store_id"`
