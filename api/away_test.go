@@ -68,6 +68,12 @@ func TestEtcdAway(t *testing.T) {
 	if e := into[api.Error](t, got.body); got.status != 503 || !strings.Contains(e.Message, "no leader is known to h2") {
 		t.Errorf("a host without a mirror = %d %s, want that no leader is known", got.status, got.body)
 	}
+	why := "frozen: the store went back to revision 1, this host saw 2"
+	h1.SetLocal(api.Local{Frozen: why, Message: why})
+	v = into[api.Cluster](t, call(t, h1, "GET", "/v1/cluster", "").body)
+	if n := strings.Join(v.Notices, "\n"); strings.Count(n, "went back") != 1 || strings.Contains(n, "frozen: frozen") {
+		t.Errorf("notices of a frozen host = %q, want it said once", v.Notices)
+	}
 	c.Hosts[1].SetLocal(api.Local{Frozen: "store x is not the one it knows"})
 	got = call(t, c.Hosts[1], "GET", "/v1/cluster", "")
 	if e := into[api.Error](t, got.body); got.status != 503 || e.Error() != "h2 is frozen: store x is not the one it knows (flotilla accept-store, if that is meant; workloads keep running)" {

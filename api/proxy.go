@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -54,7 +55,9 @@ func (s *Server) unusable(why, hint string) *Error {
 	return Refuse(http.StatusServiceUnavailable, hint, "%s", why)
 }
 
-func frozen(l Local) string { return fmt.Sprintf("%s is frozen: %s", l.Name, oneLine(l.Frozen)) }
+func frozen(l Local) string {
+	return fmt.Sprintf("%s is frozen: %s", l.Name, strings.TrimPrefix(oneLine(l.Frozen), "frozen: "))
+}
 
 // clock is an instant as sentences show it.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
@@ -72,7 +75,7 @@ func (s *Server) health() []string {
 	case err != nil:
 		out = append(out, "what is shown may be old: "+oneLine(err.Error()))
 	}
-	if l.Message != "" {
+	if l.Message != "" && l.Message != l.Frozen {
 		out = append(out, l.Name+": "+oneLine(l.Message))
 	}
 	return out
