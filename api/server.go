@@ -33,7 +33,6 @@ type Edit struct {
 	Spec *cluster.UnitSpec
 	Blob []byte
 	By   cluster.Note // who deletes
-	By   cluster.Note // who deletes
 }
 
 // Outcome is what became of an Edit.
