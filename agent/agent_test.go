@@ -429,3 +429,36 @@ func TestSetBackStoreIsFollowedOnlyOnceAccepted(t *testing.T) {
 		}
 	})
 }
+
+// A host that had no orders for days notices a backup that is younger than its last one.
+func TestIdleHostNoticesABackup(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restarted %v", restarted), func(t *testing.T) {
+			inWorld(t, kind(), fake.Options{}, func(w *world) {
+				w.start()
+				web := w.launch("web.service", "/bin/web")
+				w.settled(map[string]cluster.Placement{"web.service": web})
+				w.pass(time.Minute)
+				for range 100 {
+					w.put("other", "x")
+				}
+				kept := w.backup()
+				for range 100 {
+					w.put("other", "x")
+				}
+				w.pass(15 * time.Minute)
+				if restarted {
+					w.stop()
+				}
+				w.setBack(kept)
+				for range 120 { // past the host's last order, before what it saw
+					w.put("other", "x")
+				}
+				if restarted {
+					w.start()
+				}
+				w.until("the agent to freeze", func() bool { return strings.Contains(w.agent.State().Frozen, "went back") })
+			})
+		})
+	}
+}

@@ -19,6 +19,10 @@ const (
 	lastRetry  = 5 * time.Second
 )
 
+// seenPause is how much of the store's progress a host may forget that had no orders meanwhile
+// and lost its power: a backup is usually older, and the disk has rest.
+const seenPause = 10 * time.Minute
+
 // errContent says that a view is followed although content that it names is missing.
 var errContent = errors.New("unit files could not be fetched")
 
@@ -41,7 +45,8 @@ type keeper struct {
 	mu      sync.Mutex
 	next    *cluster.View // newest that the watch told
 	mem     Memory
-	held    bool // mem holds a view
+	saved   time.Time // when mem was put on disk
+	held    bool      // mem holds a view
 	ready   map[units.Hash]bool
 	missing int
 	frozen  string
@@ -153,6 +158,10 @@ func (k *keeper) follow(ctx context.Context) error {
 		err := k.views.FollowView(ctx, k.host, func(v cluster.View) {
 			wait = firstRetry
 			k.link.up()
+			if v.Seen != 0 {
+				k.saw(v)
+				return
+			}
 			k.mu.Lock()
 			k.next = &v
 			k.mu.Unlock()
@@ -211,7 +220,36 @@ func (k *keeper) step(ctx context.Context) bool {
 	case next != nil:
 		return k.take(ctx, *next) == nil
 	}
+	k.keepSeen()
 	return true
+}
+
+// saw notes how far the store has come. It does so while nothing is ordered here, too: a
+// store that goes back behind that is noticed.
+func (k *keeper) saw(v cluster.View) {
+	k.mu.Lock()
+	k.mem = k.mem.Saw(v)
+	due := time.Since(k.saved) >= seenPause
+	k.mu.Unlock()
+	if due {
+		k.poke()
+	}
+}
+
+// keepSeen saves how far the store has come, now and then. taking is held.
+func (k *keeper) keepSeen() {
+	k.mu.Lock()
+	mem, due := k.mem, k.held && time.Since(k.saved) >= seenPause
+	if due {
+		k.saved = time.Now()
+	}
+	k.mu.Unlock()
+	if !due {
+		return
+	}
+	if err := k.disk.save(mem, nil); err != nil {
+		k.log.Warn("cannot keep on disk how far the store has come", "err", err)
+	}
 }
 
 // missingNow counts the content that is named and not at hand. mu is held.
@@ -302,7 +340,7 @@ func (k *keeper) take(ctx context.Context, v cluster.View) error {
 	}
 	k.views.Pin(v.Store)
 	k.mu.Lock()
-	k.mem, k.held = next, true
+	k.mem, k.held, k.saved = next, true, time.Now()
 	ready := map[units.Hash]bool{}
 	for h := range named(v) {
 		if k.ready[h] || fetched[h] != nil {

@@ -15,7 +15,8 @@ import (
 // store from another one. It is on disk before it is acted on.
 type Memory struct {
 	View     cluster.View        `json:"view"`
-	Boot     string              `json:"boot"` // the boot in which it was read
+	Boot     string              `json:"boot"`           // the boot in which it was read
+	Seen     int64               `json:"seen,omitempty"` // the newest revision of its store that was seen
 	Accepted *cluster.Acceptance `json:"accepted,omitempty"`
 	Frozen   string              `json:"frozen,omitempty"` // the store went back, and nobody accepted that yet
 }
@@ -40,10 +41,20 @@ func (m Memory) Judge(v cluster.View) string {
 		return fmt.Sprintf("frozen: the store is another one (%.8s) than this host knows (%.8s); nothing is stopped or started until it is accepted (flotilla accept-store)", now.ID, known.ID)
 	case now.Generation < known.Generation:
 		return fmt.Sprintf("frozen: the store is older (generation %d) than this host knows (generation %d); accept it with flotilla accept-store", now.Generation, known.Generation)
-	case now.Generation == known.Generation && v.Revision < m.View.Revision:
-		return fmt.Sprintf("frozen: the store went back to revision %d, this host saw %d; accept it with flotilla accept-store", v.Revision, m.View.Revision)
+	case now.Generation == known.Generation && v.Revision < m.seen():
+		return fmt.Sprintf("frozen: the store went back to revision %d, this host saw %d; accept it with flotilla accept-store", v.Revision, m.seen())
 	}
 	return ""
+}
+
+func (m Memory) seen() int64 { return max(m.Seen, m.View.Revision) }
+
+// Saw is what is remembered once the store of m was seen at v.Seen.
+func (m Memory) Saw(v cluster.View) Memory {
+	if v.Store.ID == m.View.Store.ID && v.Store.Generation == m.View.Store.Generation {
+		m.Seen = max(m.Seen, v.Seen)
+	}
+	return m
 }
 
 // accepts reports whether an operator accepted the step from the remembered store to

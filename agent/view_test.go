@@ -87,6 +87,26 @@ func TestViewOnDisk(t *testing.T) {
 	}
 }
 
+// What was seen of a store counts, also where no order of this host came with it.
+func TestJudgeBySeen(t *testing.T) {
+	view := func(id string, generation, revision, seen int64) cluster.View {
+		return cluster.View{Store: cluster.Identity{ID: id, Generation: generation}, Revision: revision, Seen: seen}
+	}
+	m := Memory{View: view("aaaa", 2, 100, 0)}
+	for _, other := range []cluster.View{view("bbbb", 2, 100, 900), view("aaaa", 3, 100, 900), view("aaaa", 2, 100, 90)} {
+		if m = m.Saw(other); m.Judge(view("aaaa", 2, 101, 0)) != "" {
+			t.Errorf("after %+v revision 101 is %q, want it followed", other, m.Judge(view("aaaa", 2, 101, 0)))
+		}
+	}
+	m = m.Saw(view("aaaa", 2, 100, 900))
+	if got := m.Judge(view("aaaa", 2, 899, 0)); !strings.Contains(got, "went back to revision 899, this host saw 900") {
+		t.Errorf("Judge(899) = %q, want that it went back", got)
+	}
+	if got := m.Step(view("aaaa", 3, 5, 0), "boot").Judge(view("aaaa", 3, 6, 0)); got != "" {
+		t.Errorf("Judge after a restore on purpose = %q, want none", got)
+	}
+}
+
 // A store that was set back grows past the revision that is remembered; what it says then is
 // no newer for it.
 func TestSetBackStoreStaysFrozen(t *testing.T) {

@@ -137,9 +137,12 @@ func (s *Status) Unordered(placed bool) bool {
 // View is all that one agent obeys, read at one revision: the placements under
 // to/<host>/ and the store's identity. An agent acts on complete views only.
 type View struct {
-	Host     HostID             `json:"host"`
-	Store    Identity           `json:"store"`
-	Revision int64              `json:"revision"`
+	Host     HostID   `json:"host"`
+	Store    Identity `json:"store"`
+	Revision int64    `json:"revision"`
+	// Seen is set in a view that repeats the one before, and says the revision at which the
+	// store was just found to be the same one still.
+	Seen     int64              `json:"-"`
 	Place    map[Unit]Placement `json:"place"`
 	Accepted *Acceptance        `json:"accepted,omitempty"`
 }

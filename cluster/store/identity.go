@@ -138,24 +138,24 @@ var errReplaced = errors.New("store was replaced or set back since it was read")
 
 // stillSame asks whether a store that was read as id at revision rev still is that
 // store. A watch cannot tell: on a store that was wiped it waits in silence for its next
-// revision, and then mixes two histories.
-func (s *Store) stillSame(ctx context.Context, id cluster.Identity, rev int64) error {
+// revision, and then mixes two histories. It returns the store's revision.
+func (s *Store) stillSame(ctx context.Context, id cluster.Identity, rev int64) (int64, error) {
 	kv, ok, at, err := s.one(ctx, s.keys.store())
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !ok {
-		return fmt.Errorf("%w: %w", errReplaced, ErrNoStore)
+		return 0, fmt.Errorf("%w: %w", errReplaced, ErrNoStore)
 	}
 	now, err := decode[cluster.Identity](kv)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !same(now, id) || at < rev {
-		return fmt.Errorf("%w: it was %s generation %d at revision %d, it is %s generation %d at %d",
+		return 0, fmt.Errorf("%w: it was %s generation %d at revision %d, it is %s generation %d at %d",
 			errReplaced, id.ID, id.Generation, rev, now.ID, now.Generation, at)
 	}
-	return nil
+	return at, nil
 }
 
 // ours reads keys for a change, of our store only: a change that turns out to change

@@ -104,7 +104,8 @@ func (m *Mirror) check(ctx context.Context) error {
 	m.mu.RUnlock()
 	ask, cancel := context.WithTimeout(ctx, m.s.ttl/2)
 	defer cancel()
-	return m.s.stillSame(ask, id, rev)
+	_, err := m.s.stillSame(ask, id, rev)
+	return err
 }
 
 // pulse asks the store for its identity now and then. When it could not answer for longer

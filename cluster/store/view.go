@@ -58,7 +58,8 @@ func (s *Store) placeIn(place map[cluster.Unit]cluster.Placement, kv KeyValue) e
 // FollowView delivers the view and then, until ctx ends, the newest complete view after
 // each change; changes that come while deliver runs are delivered as one. It returns an
 // error when reading or watching fails, or when a value cannot be decoded; the
-// caller follows anew. deliver owns the view it is given.
+// caller follows anew. Every viewPulse TTLs the view is repeated with Seen set. deliver owns
+// the view it is given.
 func (s *Store) FollowView(ctx context.Context, host cluster.HostID, deliver func(cluster.View)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -88,6 +89,7 @@ func (s *Store) followFrom(ctx context.Context, v cluster.View, deliver func(clu
 	accepted := s.b.Watch(ctx, s.keys.accepted(), v.Revision+1)
 	pulse := time.NewTicker(viewPulse * s.ttl)
 	defer pulse.Stop()
+	seen := v.Revision
 	for {
 		var batch WatchEvents
 		var ok bool
@@ -95,11 +97,15 @@ func (s *Store) followFrom(ctx context.Context, v cluster.View, deliver func(clu
 		select {
 		case <-pulse.C:
 			ask, stop := context.WithTimeout(ctx, s.ttl)
-			err := s.stillSame(ask, v.Store, v.Revision)
+			at, err := s.stillSame(ask, v.Store, max(seen, v.Revision))
 			stop()
 			if err != nil {
 				return err
 			}
+			seen = at
+			again := copyView(v)
+			again.Seen = seen
+			deliver(again)
 			continue
 		case batch, ok = <-places:
 		case batch, ok = <-identity:

@@ -125,6 +125,23 @@ func testFollowViewUnreadable(e *env) {
 	}
 }
 
+// A view of a host without new orders says how far the store has come.
+func TestFollowViewSaysWhatWasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.New(memory.Options{Kind: true})
+		defer b.Close()
+		e := newEnv(t, b)
+		views, _, _ := e.followView(e.s, host(1))
+		first := e.next(views)
+		e.put("other", "x")
+		e.put("other", "y")
+		again := e.next(views)
+		if first.Seen != 0 || again.Revision != first.Revision || again.Seen != first.Revision+2 {
+			t.Errorf("views = %+v, then %+v, want the same again with Seen %d", first, again, first.Revision+2)
+		}
+	})
+}
+
 // On an unkind store, with a watch that breaks, dawdles and is compacted: views are whole,
 // never go back, and reach the end.
 func TestFollowViewUnkind(t *testing.T) {
