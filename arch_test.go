@@ -47,7 +47,7 @@ var rooms = map[string]room{
 	"e2e/hosts":                 {"proof", nil},
 	"e2e/hosts/app":             {"proof", nil},
 	"e2e/demo":                  {"proof", []string{"e2e/testbed", "e2e/hosts", "api"}},
-	"e2e/suites":                {"proof", nil},
+	"e2e/suites":                {"proof", []string{"e2e/hosts"}},
 	"e2e/bench":                 {"proof", []string{"*"}},
 }
 
