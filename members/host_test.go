@@ -127,6 +127,7 @@ func TestInitRefuses(t *testing.T) {
 		"prefix":       {func(o *InitOptions) { o.Prefix = "x/" }, `prefix: "x/" must begin with a slash and not end with one; write it like /flotilla`},
 		"no endpoints": {func(o *InitOptions) { o.External = &ExternalEtcd{} }, "external_etcd.endpoints: is empty; name at least one etcd, like https://10.0.0.1:7118"},
 		"plain text":   {func(o *InitOptions) { o.External = &ExternalEtcd{Endpoints: []string{"http://10.0.0.9:2379"}} }, `external_etcd.endpoints: "http://10.0.0.9:2379" would be plain text over the network; use https`},
+		"label":        {func(o *InitOptions) { o.Labels = map[string]string{"zone": "eu", "a b": "c"} }, `label "a b": is no name of a label; a key is made of letters, digits and _ . - /, at most 128, and does not end in -`},
 		"ports":        {func(o *InitOptions) { o.Ports.Peer = 7117 }, "etcd.peer_port: 7117 is api_port too; give each its own port"},
 	}
 	for name, tt := range tests {
@@ -136,6 +137,12 @@ func TestInitRefuses(t *testing.T) {
 			_, err := Init(t.Context(), o)
 			if err == nil {
 				t.Fatal("Init = nil, want an error")
+			}
+			if name == "label" {
+				jo := JoinOptions{Paths: o.Paths, Labels: o.Labels}
+				if _, err := Join(t.Context(), jo); text(err) != tt.want {
+					t.Errorf("Join = %v, want the same refusal", err)
+				}
 			}
 			if got := strings.NewReplacer(o.Paths.Etc, "ETC", o.Paths.Var, "VAR").Replace(err.Error()); got != tt.want {
 				t.Errorf("Init =\n%s\nwant\n%s", got, tt.want)
@@ -165,6 +172,14 @@ func TestCleanup(t *testing.T) {
 	}
 	if _, err := Init(t.Context(), o); err != nil {
 		t.Errorf("Init after Cleanup = %v", err)
+	}
+	// What cannot be moved leaves the configuration, so that leave can be repeated.
+	mustWrite(t, filepath.Join(aside, "pki", "x"), "in the way", 0o600)
+	if _, err := Cleanup(o.Paths, o.Now); err == nil {
+		t.Error("Cleanup onto an earlier one of the same instant: no error")
+	}
+	if is, err := exists(o.Paths.Config()); !is || err != nil {
+		t.Errorf("configuration after a Cleanup that failed = %v, %v, want it there", is, err)
 	}
 	if _, err := Cleanup(testPaths(t.TempDir()), o.Now); err != nil {
 		t.Errorf("Cleanup of no member = %v", err)

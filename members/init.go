@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"flotilla/cluster"
+	"flotilla/units"
 )
 
 // The services of a host.
@@ -63,6 +66,9 @@ func Init(_ context.Context, o InitOptions) (Made, error) {
 	if err := notMember(o.Paths); err != nil {
 		return Made{}, err
 	}
+	if err := checkLabels(o.Labels); err != nil {
+		return Made{}, err
+	}
 	addr, err := pickAddress(o.Address, localAddress)
 	if err != nil {
 		return Made{}, err
@@ -91,6 +97,17 @@ func Init(_ context.Context, o InitOptions) (Made, error) {
 		return Made{}, err
 	}
 	return Made{Config: c, Services: c.Services()}, nil
+}
+
+// checkLabels refuses labels that no unit file could ask for.
+func checkLabels(labels map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		var bad *units.Error
+		if errors.As(units.CheckLabel(key, labels[key]), &bad) {
+			return &Problem{What: bad.File + ": " + bad.Msg, Hint: bad.Hint}
+		}
+	}
+	return nil
 }
 
 // Services are the units that a host with this configuration runs, in starting order.
@@ -169,16 +186,17 @@ func initCA(files PKI, now time.Time) (*CA, error) {
 	return ca, ca.Save(files.CA, files.CAKey)
 }
 
-// Cleanup ends this host's membership on its disk: configuration first, then the
-// certificates, the etcd data and what the agent remembers of its cluster, all moved
-// aside into a folder that it returns and that nothing reads again. Stop the services before.
+// Cleanup ends this host's membership on its disk: what the agent remembers of its
+// cluster, the etcd data, the certificates, and the configuration last, all moved aside
+// into a folder that it returns and that nothing reads again. While the configuration is
+// there it can be repeated. Stop the services before.
 func Cleanup(p Paths, now time.Time) (string, error) {
 	aside := filepath.Join(p.Var, "left-"+now.UTC().Format("20060102T150405.000"))
 	if err := os.MkdirAll(aside, 0o700); err != nil {
 		return "", fmt.Errorf("leave: %w", err)
 	}
 	view, blobs := filepath.Join(p.Var, "view.json"), filepath.Join(p.Var, "blob")
-	for _, f := range []string{p.Config(), filepath.Join(p.Etc, "pki"), p.EtcdData(), view, blobs} {
+	for _, f := range []string{view, blobs, p.EtcdData(), filepath.Join(p.Etc, "pki"), p.Config()} {
 		if is, err := exists(f); err != nil || !is {
 			if err != nil {
 				return "", fmt.Errorf("leave: %w", err)
