@@ -158,7 +158,7 @@ func TestWipedStoreFreezes(t *testing.T) {
 					return
 				}
 				w.forget("web.service")
-				w.put("accepted", cluster.Acceptance{Old: old, By: cluster.Note{Who: "op", When: time.Now()}})
+				w.put("accepted", cluster.Acceptance{ID: "one", Old: old, By: cluster.Note{Who: "op", When: time.Now()}})
 				w.until("the unit to be an orphan", func() bool { return w.statuses()["web.service"].Orphan })
 				w.same(before)
 				p = w.launch("web.service", "/bin/web") // adopted without a restart
@@ -422,7 +422,7 @@ func TestSetBackStoreIsFollowedOnlyOnceAccepted(t *testing.T) {
 		if w.alive() != 0 || w.agent.State().Frozen == "" {
 			t.Errorf("state = %+v, want frozen until somebody accepts the store", w.agent.State())
 		}
-		w.put("accepted", cluster.Acceptance{Old: old, By: cluster.Note{Who: "op", When: time.Now()}})
+		w.put("accepted", cluster.Acceptance{ID: "one", Old: old, By: cluster.Note{Who: "op", When: time.Now()}})
 		w.until("the store to be followed", func() bool { return w.agent.State().Frozen == "" && w.invocations()["moved.service"] != "" })
 		if now := w.invocations(); now["web.service"] != before["web.service"] {
 			t.Error("web.service was touched")

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -14,11 +15,11 @@ import (
 // Memory is the last complete view that this host followed, with what tells its
 // store from another one. It is on disk before it is acted on.
 type Memory struct {
-	View     cluster.View        `json:"view"`
-	Boot     string              `json:"boot"`           // the boot in which it was read
-	Seen     int64               `json:"seen,omitempty"` // the newest revision of its store that was seen
-	Accepted *cluster.Acceptance `json:"accepted,omitempty"`
-	Frozen   string              `json:"frozen,omitempty"` // the store went back, and nobody accepted that yet
+	View   cluster.View `json:"view"`
+	Boot   string       `json:"boot"`             // the boot in which it was read
+	Seen   int64        `json:"seen,omitempty"`   // the newest revision of its store that was seen
+	Used   []string     `json:"used,omitempty"`   // ids of acceptances that were seen
+	Frozen string       `json:"frozen,omitempty"` // the store went back, and nobody accepted that yet
 }
 
 // Judge says why a host that remembers m must not follow v; "" means that it may.
@@ -63,7 +64,7 @@ func (m Memory) accepts(v cluster.View) bool {
 	if v.Accepted == nil || v.Accepted.Old != m.View.Store.ID {
 		return false
 	}
-	return m.Accepted == nil || !m.Accepted.By.When.Equal(v.Accepted.By.When) || m.Accepted.Old != v.Accepted.Old
+	return !slices.Contains(m.Used, v.Accepted.ID)
 }
 
 // Freeze is what is remembered once v must not be followed for a reason. That this very
@@ -76,9 +77,14 @@ func (m Memory) Freeze(v cluster.View, why string) Memory {
 	return m
 }
 
-// Step is what is remembered once v is followed. An acceptance that was seen is used up.
+// Step is what is remembered once v is followed. An acceptance that was seen is used up
+// for good: a backup may hold it again.
 func (m Memory) Step(v cluster.View, boot string) Memory {
-	return Memory{View: v, Boot: boot, Accepted: v.Accepted}
+	used := m.Used
+	if v.Accepted != nil && !slices.Contains(used, v.Accepted.ID) {
+		used = append(slices.Clone(used), v.Accepted.ID)
+	}
+	return Memory{View: v, Boot: boot, Used: used}
 }
 
 // viewDisk keeps a Memory and the content it names: view.json and blob/<sha256>.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +17,11 @@ func TestJudge(t *testing.T) {
 		return cluster.View{Store: cluster.Identity{ID: id, Generation: generation}, Revision: revision, Accepted: accepted}
 	}
 	word := func(old string, at int64) *cluster.Acceptance {
-		return &cluster.Acceptance{Old: old, By: cluster.Note{When: time.Unix(at, 0)}}
+		return &cluster.Acceptance{ID: fmt.Sprint(at), Old: old, By: cluster.Note{When: time.Unix(5, 0)}}
 	}
 	known := Memory{View: view("aaaa", 2, 100, nil)}
-	used := Memory{View: view("aaaa", 2, 100, nil), Accepted: word("aaaa", 1)}
+	used := known.Step(view("aaaa", 2, 100, word("aaaa", 1)), "boot")
+	twice := used.Step(view("aaaa", 2, 100, word("aaaa", 2)), "boot").Step(view("aaaa", 2, 100, nil), "boot")
 	tests := []struct {
 		name string
 		mem  Memory
@@ -39,6 +41,9 @@ func TestJudge(t *testing.T) {
 		{"another one, an acceptance of some other", known, view("bbbb", 1, 3, word("cccc", 1)), "another one"},
 		{"went back, accepted", known, view("aaaa", 2, 99, word("aaaa", 1)), ""},
 		{"went back, by an acceptance used up", used, view("aaaa", 2, 99, word("aaaa", 1)), "went back"},
+		{"went back to before another acceptance", twice, view("aaaa", 2, 99, word("aaaa", 1)), "went back"},
+		{"went back to the last acceptance", twice, view("aaaa", 2, 99, word("aaaa", 2)), "went back"},
+		{"went back, accepted for the third time", twice, view("aaaa", 2, 99, word("aaaa", 3)), ""},
 		{"went back, accepted again", used, view("aaaa", 2, 99, word("aaaa", 2)), ""},
 	}
 	for _, tt := range tests {
@@ -113,7 +118,7 @@ func TestSetBackStoreStaysFrozen(t *testing.T) {
 	view := func(generation, revision int64, accepted *cluster.Acceptance) cluster.View {
 		return cluster.View{Store: cluster.Identity{ID: "aaaa", Generation: generation}, Revision: revision, Accepted: accepted}
 	}
-	word := &cluster.Acceptance{Old: "aaaa", By: cluster.Note{When: time.Unix(1, 0)}}
+	word := &cluster.Acceptance{ID: "1", Old: "aaaa", By: cluster.Note{When: time.Unix(1, 0)}}
 	known := Memory{View: view(2, 100, nil)}
 	back := view(2, 40, nil)
 	frozen := known.Freeze(back, known.Judge(back))

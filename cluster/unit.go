@@ -158,6 +158,7 @@ type Identity struct {
 // Acceptance is an operator's word that hosts frozen on the store Old may follow
 // this one (key accepted).
 type Acceptance struct {
+	ID  string `json:"id"` // random: hosts remember which ones they used up
 	Old string `json:"old"`
 	By  Note   `json:"by"`
 }

@@ -15,11 +15,11 @@ import (
 // first host of a cluster alone: a daemon that finds no identity waits, because
 // an empty store may be one that was wiped.
 func (s *Store) Init(ctx context.Context) (cluster.Identity, error) {
-	raw := make([]byte, 16)
-	if _, err := io.ReadFull(s.rand, raw); err != nil {
+	drawn, err := s.randomID()
+	if err != nil {
 		return cluster.Identity{}, fmt.Errorf("draw a store id: %w", err)
 	}
-	id := cluster.Identity{ID: hex.EncodeToString(raw), Generation: 1, Schema: Schema}
+	id := cluster.Identity{ID: drawn, Generation: 1, Schema: Schema}
 	value, err := encode(id)
 	if err != nil {
 		return cluster.Identity{}, err
@@ -34,6 +34,13 @@ func (s *Store) Init(ctx context.Context) (cluster.Identity, error) {
 	}
 	// Whoever was first, and whatever became of an unclear write, the key says.
 	return s.Identity(ctx)
+}
+
+// randomID is 32 hex digits that nobody drew before.
+func (s *Store) randomID() (string, error) {
+	raw := make([]byte, 16)
+	_, err := io.ReadFull(s.rand, raw)
+	return hex.EncodeToString(raw), err
 }
 
 // Identity reads the store's identity. It does not judge it: ErrNoStore when there is

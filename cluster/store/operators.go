@@ -100,8 +100,13 @@ func (s *Store) ResumeFailover(ctx context.Context, by cluster.Note) (int64, err
 }
 
 // AcceptStore is the operator's word that hosts that remember another store may follow
-// this one. It returns the revision.
+// this one. Each acceptance gets an id of its own. It returns the revision.
 func (s *Store) AcceptStore(ctx context.Context, a cluster.Acceptance) (int64, error) {
+	id, err := s.randomID()
+	if err != nil {
+		return 0, fmt.Errorf("draw an id for the acceptance: %w", err)
+	}
+	a.ID = id
 	return s.write(ctx, s.keys.accepted(), a)
 }
 
