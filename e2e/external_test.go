@@ -22,12 +22,14 @@ import (
 	"flotilla/e2e/testbed"
 )
 
-// foreignUnit runs Debian's etcd as somebody else would: its own CA, client certificates, users.
+// foreignUnit runs Debian's etcd as somebody else would: its own CA, client certificates,
+// users. Passwords cost it little: here it shares two cores with all its clients, and each of
+// their streams begins with a password.
 const foreignUnit = `[Service]
 Type=notify
 ExecStart=/opt/etcd/etcd --name=foreign --data-dir=/var/lib/foreign-etcd --listen-client-urls=https://%[1]s:2379 --advertise-client-urls=https://%[1]s:2379 \
   --listen-peer-urls=http://127.0.0.1:2380 --initial-advertise-peer-urls=http://127.0.0.1:2380 --initial-cluster=foreign=http://127.0.0.1:2380 \
-  --client-cert-auth --trusted-ca-file=/opt/etcd/ca.crt --cert-file=/opt/etcd/server.crt --key-file=/opt/etcd/server.key
+  --bcrypt-cost=4 --client-cert-auth --trusted-ca-file=/opt/etcd/ca.crt --cert-file=/opt/etcd/server.crt --key-file=/opt/etcd/server.key
 `
 
 // TestForeignEtcd: a cluster in an etcd that is not ours, with its own CA, a user who may
