@@ -463,6 +463,13 @@ func TestJoinCutOff(t *testing.T) {
 	mustJoin(t, waiting).awaitVoter(t, one.cli) // its token was not used up
 }
 
+// age gives the machine a certificate of which less than a third of its life is left.
+func (m *machine) age(t *testing.T, ca *CA) {
+	t.Helper()
+	old := mustSign(t, ca, []byte(mustRead(t, m.made.Config.PKI.Key)), time.Now().Add(-HostLife*3/4))
+	mustWrite(t, m.made.Config.PKI.Cert, old, modePublic)
+}
+
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	tokens := &testTokens{hashes: map[string]string{}}
@@ -471,11 +478,6 @@ func TestRenew(t *testing.T) {
 	o := joinOptions(t, 2, one.api, tokens.mint(t, ca))
 	o.NoEtcd = true
 	two := mustJoin(t, o)
-	_, port, err := net.SplitHostPort(one.api)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Sscan(port, &two.made.Config.APIPort)
 	for name, m := range map[string]*machine{"with the CA's key": one, "asking": two} {
 		id, err := LoadIdentity(m.made.Config.PKI, time.Now())
 		if err != nil {
@@ -485,8 +487,7 @@ func TestRenew(t *testing.T) {
 		if did, err := Renew(t.Context(), opt); did || err != nil {
 			t.Errorf("%s: Renew of a new certificate = %v, %v, want false", name, did, err)
 		}
-		old := mustSign(t, mustCA(t, one.made.Config.PKI, time.Now()), []byte(mustRead(t, m.made.Config.PKI.Key)), time.Now().Add(-HostLife*3/4))
-		mustWrite(t, m.made.Config.PKI.Cert, old, modePublic)
+		m.age(t, mustCA(t, one.made.Config.PKI, time.Now()))
 		before := id.Certificate()
 		if did, err := Renew(t.Context(), opt); !did || err != nil {
 			t.Errorf("%s: Renew = %v, %v, want true", name, did, err)

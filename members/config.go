@@ -76,6 +76,7 @@ type Config struct {
 	Address   string            `json:"address"` // of this host, without port
 	APIPort   int               `json:"api_port"`
 	Etcd      EtcdMember        `json:"etcd"`
+	Signers   []string          `json:"signers,omitempty"`   // API addresses of hosts with the CA's key
 	Endpoints []string          `json:"endpoints,omitempty"` // client URLs of our own etcd
 	External  *ExternalEtcd     `json:"external_etcd,omitempty"`
 	Candidate bool              `json:"candidate,omitempty"` // may lead although it runs no member of our etcd

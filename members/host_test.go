@@ -310,6 +310,7 @@ func TestJoinExternal(t *testing.T) {
 	o := initOptions(t)
 	password := filepath.Join(t.TempDir(), "password")
 	mustWrite(t, password, "secret", 0o600)
+	o.Address = "127.0.0.1"
 	o.External = &ExternalEtcd{Endpoints: []string{"https://10.0.0.9:2379"}, Username: "fleet", PasswordFile: password}
 	made, err := Init(t.Context(), o)
 	if err != nil {
@@ -338,6 +339,37 @@ func TestJoinExternal(t *testing.T) {
 	}{{"first", made.Config.Candidate, true}, {"second", two.made.Config.Candidate, true}, {"sixth", six.made.Config.Candidate, false}} {
 		if c.got != c.want {
 			t.Errorf("%s host may lead = %v, want %v", c.who, c.got, c.want)
+		}
+	}
+	testRenewExternal(t, one, two, six)
+}
+
+// testRenewExternal: no endpoint tells a host beside a foreign etcd who has the CA's key.
+func testRenewExternal(t *testing.T, one, two, six *machine) {
+	t.Helper()
+	for _, m := range []struct {
+		who  string
+		host *machine
+		can  bool
+	}{{"second", two, true}, {"sixth", six, false}} {
+		if can, err := CanSign(m.host.made.Config); can != m.can || err != nil {
+			t.Errorf("%s host has the CA's key: %v, %v, want %v", m.who, can, err, m.can)
+		}
+	}
+	alone := six.made.Config
+	alone.Signers = nil
+	for name, opt := range map[string]RenewOptions{
+		"through whom it joined": {Config: six.made.Config},
+		"leader":                 {Config: alone, Leader: func(context.Context) string { return one.api }},
+	} {
+		six.age(t, mustCA(t, one.made.Config.PKI, time.Now()))
+		id, err := LoadIdentity(six.made.Config.PKI, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		opt.Identity, opt.Now = id, time.Now()
+		if did, err := Renew(t.Context(), opt); !did || err != nil {
+			t.Errorf("%s: Renew = %v, %v, want true", name, did, err)
 		}
 	}
 }

@@ -83,6 +83,7 @@ func Join(ctx context.Context, o JoinOptions) (Made, error) {
 	if err != nil {
 		return Made{}, err
 	}
+	c.Signers = unique(append([]string{server}, res.Signers...))
 	if err := o.take(&c, res, tok, key); err != nil {
 		return Made{}, fmt.Errorf("join: %w", err)
 	}

@@ -162,12 +162,12 @@ func (j *Joiner) token(ctx context.Context, text string) (Token, string, error) 
 
 // ca reads the CA, which only hosts with its key can.
 func (j *Joiner) ca() (*CA, error) {
-	is, err := exists(j.Config.PKI.CAKey)
+	is, err := CanSign(j.Config)
 	if err != nil {
-		return nil, fmt.Errorf("look for the CA's key: %w", err)
+		return nil, err
 	}
-	if j.Config.PKI.CAKey == "" || !is {
-		return nil, refuse(http.StatusMisdirectedRequest, "no-ca-key", "this host cannot sign certificates: it has no CA key", "ask an etcd member: "+strings.Join(j.Config.Endpoints, " "))
+	if !is {
+		return nil, refuse(http.StatusMisdirectedRequest, "no-ca-key", "this host cannot sign certificates: it has no CA key", "ask one that has it: "+strings.Join(Signers(j.Config), " "))
 	}
 	return LoadCA(j.Config.PKI.CA, j.Config.PKI.CAKey, j.Now())
 }
@@ -277,7 +277,8 @@ func (j *Joiner) finish(ctx context.Context, req JoinRequest, who HostNames, ca 
 		return err
 	}
 	res.Cert, res.CA = string(cert), string(ca.CertPEM())
-	if res.Role == RoleMember {
+	res.Signers = unique(append([]string{j.Config.apiAddress()}, j.Config.Signers...))
+	if res.Role == RoleMember || res.Candidate { // else this host would be the only one that can sign
 		key, err := ca.KeyPEM()
 		if err != nil {
 			return err

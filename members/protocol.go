@@ -38,6 +38,7 @@ type JoinResponse struct {
 	Cert           string      `json:"cert"` // PEM
 	CA             string      `json:"ca"`   // PEM
 	CAKey          string      `json:"ca_key,omitempty"`
+	Signers        []string    `json:"signers,omitempty"` // API addresses of hosts with the CA's key
 	Endpoints      []string    `json:"endpoints,omitempty"`
 	InitialCluster string      `json:"initial_cluster,omitempty"`
 	MemberID       uint64      `json:"member_id,omitempty,string"`

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -51,11 +53,14 @@ type RenewOptions struct {
 	Identity *Identity
 	Now      time.Time
 	Log      *slog.Logger
+	// Leader is the API address of the leading host, "" while there is none; it is asked
+	// after all that the configuration names. May be nil.
+	Leader func(ctx context.Context) string
 }
 
 // Renew replaces this host's certificate when less than a third of its life is left, and
 // says whether it did. A host with the CA's key signs by itself, the others ask
-// the etcd members one after another. The key stays, so that one rename replaces
+// the hosts that have it one after another. The key stays, so that one rename replaces
 // all there is to replace; listeners and clients of the Identity take the new
 // certificate at the next handshake. Call it now and then: hourly is plenty.
 func Renew(ctx context.Context, o RenewOptions) (bool, error) {
@@ -83,11 +88,11 @@ func Renew(ctx context.Context, o RenewOptions) (bool, error) {
 
 // newCertificate signs here if the CA's key is at hand, else asks.
 func (o RenewOptions) newCertificate(ctx context.Context, csr []byte, present *x509.Certificate) ([]byte, error) {
-	is, err := exists(o.Config.PKI.CAKey)
+	is, err := CanSign(o.Config)
 	if err != nil {
 		return nil, err
 	}
-	if is && o.Config.PKI.CAKey != "" {
+	if is {
 		ca, err := LoadCA(o.Config.PKI.CA, o.Config.PKI.CAKey, o.Now)
 		if err != nil {
 			return nil, err
@@ -95,8 +100,11 @@ func (o RenewOptions) newCertificate(ctx context.Context, csr []byte, present *x
 		return renewed(ca, csr, present, o.Now)
 	}
 	errs := []error{errors.New("no host with the CA's key could be asked")}
-	for _, host := range hostsOf(o.Config) {
-		addr := net.JoinHostPort(host, fmt.Sprint(o.Config.APIPort))
+	ask := Signers(o.Config)
+	if o.Leader != nil {
+		ask = append(ask, o.Leader(ctx))
+	}
+	for _, addr := range unique(ask) {
 		var res RenewResponse
 		if err := post(ctx, o.Identity.ClientTLS(), addr, RenewPath, RenewRequest{CSR: string(csr)}, &res); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", addr, err))
@@ -126,14 +134,27 @@ func samePublicKey(a, b *x509.Certificate) bool {
 	return FingerprintOf(a) == FingerprintOf(b)
 }
 
-// hostsOf are the addresses of the etcd members.
-func hostsOf(c Config) []string {
+// CanSign says whether the CA's key is on this host.
+func CanSign(c Config) (bool, error) {
+	is, err := exists(c.PKI.CAKey)
+	if err != nil {
+		return false, fmt.Errorf("look for the CA's key: %w", err)
+	}
+	return is && c.PKI.CAKey != "", nil
+}
+
+// Signers are the API addresses of other hosts that have the CA's key, as far as this one
+// knows: the etcd members, taken to use the same port, and those it learned of when it joined.
+func Signers(c Config) []string {
 	var out []string
 	for _, e := range c.Endpoints {
 		e = strings.TrimPrefix(e, "https://")
 		if host, _, err := net.SplitHostPort(e); err == nil {
-			out = append(out, host)
+			out = append(out, net.JoinHostPort(host, strconv.Itoa(c.APIPort)))
 		}
 	}
-	return unique(out)
+	return slices.DeleteFunc(unique(append(out, c.Signers...)), func(a string) bool { return a == c.apiAddress() })
 }
+
+// apiAddress is where the other hosts reach this one's API.
+func (c Config) apiAddress() string { return net.JoinHostPort(c.Address, strconv.Itoa(c.APIPort)) }
