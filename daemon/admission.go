@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -98,6 +100,10 @@ type tokens struct{ d *Daemon }
 
 // NewToken mints a one-time token.
 func (t tokens) NewToken(ctx context.Context, ttl time.Duration) (api.Token, error) {
+	address, err := t.d.admits(ctx)
+	if err != nil {
+		return api.Token{}, err
+	}
 	token, err := members.NewToken(members.FingerprintOf(t.d.identity.CA()), time.Now().Add(ttl))
 	if err != nil {
 		return api.Token{}, err
@@ -106,8 +112,29 @@ func (t tokens) NewToken(ctx context.Context, ttl time.Duration) (api.Token, err
 	if err := t.d.store.CreateToken(ctx, store.Token{ID: token.ID, Digest: token.Hash(), Expires: token.Expires, By: by}, ttl); err != nil {
 		return api.Token{}, err
 	}
-	c := t.d.opt.Config
-	return api.Token{Token: token.Text(), Address: net.JoinHostPort(c.Address, strconv.Itoa(c.APIPort)), Expires: ttl.String()}, nil
+	return api.Token{Token: token.Text(), Address: address, Expires: ttl.String()}, nil
+}
+
+// admits is the API address through which a host can join: this host's, if it has the CA's
+// key, else that of one that has it, the leader if it is among them.
+func (d *Daemon) admits(ctx context.Context) (string, error) {
+	c := d.opt.Config
+	can, err := members.CanSign(c)
+	if err != nil {
+		return "", err
+	}
+	if can {
+		return net.JoinHostPort(c.Address, strconv.Itoa(c.APIPort)), nil
+	}
+	signers := members.Signers(c)
+	_, leader := d.Leader(ctx)
+	switch {
+	case slices.Contains(signers, leader):
+		return leader, nil
+	case len(signers) > 0:
+		return signers[0], nil
+	}
+	return "", api.Refuse(http.StatusMisdirectedRequest, "run flotilla token on the host that was made with flotilla init", "this host cannot admit others, and knows none that can")
 }
 
 // TokenHash is the stored hash of a token's secret, "" without such a token.

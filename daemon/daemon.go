@@ -235,7 +235,10 @@ func (d *Daemon) renewCertificate(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
-		changed, err := members.Renew(ctx, members.RenewOptions{Config: d.opt.Config, Identity: d.identity, Now: time.Now(), Log: d.log})
+		changed, err := members.Renew(ctx, members.RenewOptions{
+			Config: d.opt.Config, Identity: d.identity, Now: time.Now(), Log: d.log,
+			Leader: func(ctx context.Context) string { _, address := d.Leader(ctx); return address },
+		})
 		switch {
 		case err != nil && ctx.Err() == nil:
 			d.log.Warn("renew this host's certificate", "err", err, "expires", d.identity.Certificate().NotAfter)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"flotilla/agent"
 	"flotilla/cluster"
@@ -85,7 +86,7 @@ func TestClassify(t *testing.T) {
 		{store.ErrNotFound, http.StatusNotFound},
 		{fmt.Errorf("unit web.service: %w", store.ErrConflict), http.StatusConflict},
 		{store.ErrForeignStore, http.StatusServiceUnavailable},
-		{fmt.Errorf("put: %w", context.DeadlineExceeded), http.StatusGatewayTimeout},
+		{fmt.Errorf("put: %w", context.DeadlineExceeded), http.StatusServiceUnavailable},
 		{errors.New("surprise"), http.StatusInternalServerError},
 	} {
 		if got, _ := classify(c.err); got != c.want {
@@ -136,5 +137,37 @@ func TestLoopsHearTheirOwnWords(t *testing.T) {
 	}
 	if _, err := old.Announce(ctx, cluster.Alive{Boot: "b", Nonce: "n", Version: "0.9.0"}, agent.Lease{}); err == nil {
 		t.Error("Announce() of a version eight minors away: no error, want a refusal")
+	}
+}
+
+// TestAdmits: the address beside a token must be that of a host which can admit.
+func TestAdmits(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "ca.key")
+	if err := os.WriteFile(key, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	endpoints := []string{"https://10.0.0.1:7118", "https://10.0.0.2:7118"}
+	here := members.Config{Address: "10.0.0.9", APIPort: 7117, Endpoints: endpoints}
+	signer := here
+	signer.PKI.CAKey = key
+	alone := here
+	alone.Endpoints = nil
+	for _, c := range []struct {
+		name   string
+		config members.Config
+		leader string
+		want   string
+	}{
+		{"with the key", signer, "10.0.0.2:7117", "10.0.0.9:7117"},
+		{"without it", here, "", "10.0.0.1:7117"},
+		{"without it, leader known", here, "10.0.0.2:7117", "10.0.0.2:7117"},
+		{"leader without it", here, "10.0.0.3:7117", "10.0.0.1:7117"},
+		{"knows none", alone, "10.0.0.3:7117", ""},
+	} {
+		d := &Daemon{opt: Options{Config: c.config}, leads: leads{last: cluster.LeaderInfo{Address: c.leader}, read: time.Now().Add(time.Hour)}}
+		got, err := d.admits(t.Context())
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: admits() = %q, %v, want %q", c.name, got, err, c.want)
+		}
 	}
 }
