@@ -49,6 +49,7 @@ type Options struct {
 type State struct {
 	Frozen   string           // why no orders are followed: a foreign store
 	Taken    string           // why nothing is touched: another host has our id
+	Refused  string           // why this version may write nothing and so carries out nothing
 	Waiting  string           // why orders are not carried out yet
 	Problem  string           // what a person should mend, such as a damaged file
 	Store    cluster.Identity // that this host belongs to
@@ -291,7 +292,7 @@ func (a *Agent) State() State {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return State{
-		Frozen: o.frozen, Taken: p.taken, Waiting: a.waiting, Problem: a.problem,
+		Frozen: o.frozen, Taken: p.taken, Refused: p.refused, Waiting: a.waiting, Problem: a.problem,
 		Store: o.view.Store, Revision: o.view.Revision, Away: a.link.away(), Lease: p.lease,
 		Fenced: now < a.fence.current().until, Missing: o.missing,
 	}

@@ -97,7 +97,8 @@ type Lease struct {
 //
 // Announce goes on with an old lease of the same nonce, ends an old lease of another
 // nonce and begins anew, or begins anew; who else lives is a *TakenError. ErrLost from
-// Renew, Remaining or Announce says that the life is over.
+// Renew, Remaining or Announce says that the life is over. ErrRefused from Announce says
+// that this flotilla must not write to the store; Renew never says so.
 type Presence interface {
 	Announce(ctx context.Context, a cluster.Alive, old Lease) (Lease, error)
 	Renew(ctx context.Context, l Lease) (time.Duration, error)
@@ -112,6 +113,9 @@ type Reporter interface {
 
 // ErrLost says that the host's life in the store is over.
 var ErrLost = errors.New("the host's lease has ended")
+
+// ErrRefused says that this version of flotilla may not write to the store.
+var ErrRefused = errors.New("this version of flotilla writes nothing to the store")
 
 // TakenError says that alive/<host> belongs to another life: another host with our
 // id, or this host before its boot.

@@ -65,6 +65,8 @@ func (a *Agent) mayAct(o orders, p presenceState) (waiting string, lone bool) {
 		return o.frozen, false
 	case p.taken != "":
 		return p.taken, false
+	case p.refused != "":
+		return p.refused, false
 	case !o.held:
 		return "waiting for the first orders from the store", false
 	case p.known:

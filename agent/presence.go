@@ -35,6 +35,7 @@ type presence struct {
 	kick    chan struct{}            // capacity one: renew now
 
 	watch watch
+	asked time.Duration // when the store refused this version last, on CLOCK_BOOTTIME
 
 	mu    sync.Mutex
 	state presenceState
@@ -46,6 +47,7 @@ type presenceState struct {
 	known   bool   // a life of this boot was ours, in this process or the one before
 	settled bool   // the store itself said so to this process
 	taken   string // why another life is respected: nothing is touched
+	refused string // why this version may not write: nothing is touched or reported
 }
 
 // watch is the observation of another life.
@@ -147,10 +149,14 @@ func (p *presence) run(ctx context.Context) error {
 	}
 }
 
+// refusedPause is how many TTLs after a refusal the store is asked again.
+const refusedPause = 3
+
 // step does one round and says how long after its begin the next is due.
 func (p *presence) step(ctx context.Context) time.Duration {
 	st := p.current()
-	if st.settled && st.lease.ID != 0 {
+	resting := st.refused != "" && p.clock.Boottime() < p.asked+refusedPause*p.timing.TTL
+	if (st.settled || resting) && st.lease.ID != 0 {
 		if wait, lives := p.renew(ctx, st.lease); lives {
 			return wait
 		}
@@ -213,6 +219,8 @@ func (p *presence) announce(ctx context.Context) time.Duration {
 	case errors.As(err, &other):
 		p.respect(other)
 		return p.timing.Renewal() / 2
+	case errors.Is(err, ErrRefused):
+		return p.refuse(ctx, err)
 	case errors.Is(err, ErrLost):
 		p.watch = watch{}
 		p.set(func(s *presenceState) { s.lease = Lease{} })
@@ -223,6 +231,22 @@ func (p *presence) announce(ctx context.Context) time.Duration {
 		p.log.Warn("cannot announce this host, trying again", "err", err)
 	}
 	return p.timing.Renewal()
+}
+
+// refuse notes that this version may not write. A life that is ours goes on: what runs here
+// runs as it was ordered, and nobody shall take the host for dead because of an upgrade.
+func (p *presence) refuse(ctx context.Context, err error) time.Duration {
+	st := p.current()
+	if st.refused != err.Error() {
+		p.log.Error("refused; the units go on, and no order is carried out", "err", err)
+	}
+	p.asked = p.clock.Boottime()
+	p.set(func(s *presenceState) { s.refused = err.Error() })
+	if st.lease.ID == 0 {
+		return refusedPause * p.timing.TTL
+	}
+	wait, _ := p.renew(ctx, st.lease)
+	return wait
 }
 
 // live notes that a life is ours. It is confirmed by a renewal, which follows at once.
@@ -248,7 +272,7 @@ func (p *presence) respect(other *TakenError) {
 	}
 	why := "watching whether " + other.Error()
 	p.set(func(s *presenceState) {
-		s.lease, s.settled = Lease{}, false
+		s.lease, s.settled, s.refused = Lease{}, false, ""
 		if s.taken == "" {
 			s.taken = why
 		}

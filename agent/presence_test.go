@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,4 +132,71 @@ func TestWatchTellsALivingTwin(t *testing.T) {
 			}
 		}
 	}
+}
+
+// refusing is a store door that lets no announcement of this version through.
+type refusing struct {
+	presenceDoor
+	on *atomic.Bool
+}
+
+func (d refusing) Announce(ctx context.Context, a cluster.Alive, old Lease) (Lease, error) {
+	if d.on.Load() {
+		return Lease{}, fmt.Errorf("%w: two minor versions apart", ErrRefused)
+	}
+	return d.presenceDoor.Announce(ctx, a, old)
+}
+
+// An upgrade that goes too far costs the host nothing but its reports: its life goes on.
+func TestRefusedVersionKeepsItsLife(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		var refuse atomic.Bool
+		w.bend = func(d *Doors) { d.Presence = refusing{d.Presence.(presenceDoor), &refuse} }
+		w.start()
+		orders := map[string]cluster.Placement{"web.service": w.launch("web.service", "/bin/web"), "single.service": w.launchFenced("single.service")}
+		w.settled(orders)
+		before, life := w.invocations(), w.alive()
+		w.stop()
+		refuse.Store(true)
+		w.start()
+		w.until("the refusal", func() bool { return w.agent.State().Refused != "" })
+		gone := orders["web.service"]
+		gone.State = cluster.Gone
+		gone = w.order("web.service", gone)
+		for range 50 {
+			w.pass(10 * time.Second)
+			if w.alive() != life {
+				t.Fatalf("the host's life is %d, want %d", w.alive(), life)
+			}
+		}
+		w.same(before)
+		if st := w.agent.State(); !strings.Contains(st.Waiting, "two minor versions apart") || st.Waiting != st.Refused {
+			t.Errorf("state = %+v, want why nothing is carried out", st)
+		}
+		if st := w.statuses()["web.service"]; st.Order == cluster.Gone {
+			t.Errorf("status = %+v, want nothing reported", st)
+		}
+		refuse.Store(false)
+		w.settled(map[string]cluster.Placement{"web.service": gone})
+		if st := w.agent.State(); st.Refused != "" || w.alive() != life {
+			t.Errorf("state = %+v, life %d, want %d and no refusal", st, w.alive(), life)
+		}
+	})
+}
+
+// A host that was refused and has no life goes by no orders, those on its disk included.
+func TestRefusedVersionWithoutALifeTouchesNothing(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		var refuse atomic.Bool
+		w.bend = func(d *Doors) { d.Presence = refusing{d.Presence.(presenceDoor), &refuse} }
+		refuse.Store(true)
+		w.start()
+		w.launch("web.service", "/bin/web")
+		w.pass(5 * time.Minute)
+		if n := len(w.invocations()); n != 0 || w.alive() != 0 {
+			t.Errorf("%d units run, life %d, want none", n, w.alive())
+		}
+		refuse.Store(false)
+		w.until("the unit to run", func() bool { return len(w.invocations()) == 1 })
+	})
 }

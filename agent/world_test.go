@@ -35,6 +35,7 @@ type world struct {
 	cancel context.CancelFunc
 	ended  chan error
 	step   func(string) error
+	bend   func(*Doors) // a test's way to faulty doors
 }
 
 // inWorld runs a test in a world whose store is initialised.
@@ -58,10 +59,14 @@ func (w *world) newAgent(run string, host *fake.Host, client string) *Agent {
 	w.t.Helper()
 	s := store.New(w.mem.Of(client), "", store.Options{})
 	door := presenceDoor{s, hostID}
-	a, err := New(Doors{
+	doors := Doors{
 		Systemd: systemdDoor{host}, Changes: host, Timers: host, Killer: killerDoor{host}, Files: filesDoor{host.Dir()}, Journal: journalDoor{host},
 		Clock: clockDoor{host}, Views: viewsDoor{s}, Presence: door, Reporter: door,
-	}, Options{
+	}
+	if w.bend != nil {
+		w.bend(&doors)
+	}
+	a, err := New(doors, Options{
 		Host: hostID, Info: cluster.HostInfo{Boot: host.BootID(), Name: client, Address: client + ":7117"},
 		StateDir: filepath.Join(w.dir, client, "lib"), RunDir: filepath.Join(w.dir, client, run), Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 	})

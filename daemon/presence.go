@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"flotilla/agent"
@@ -32,7 +33,11 @@ type presence struct {
 
 // Announce makes the host alive, if this version may write beside the others.
 func (p presence) Announce(ctx context.Context, a cluster.Alive, old agent.Lease) (agent.Lease, error) {
-	if err := p.store.CheckVersion(ctx, p.version, p.host); err != nil {
+	err := p.store.CheckVersion(ctx, p.version, p.host)
+	if errors.Is(err, store.ErrSchema) {
+		return agent.Lease{}, fmt.Errorf("%w: %w", agent.ErrRefused, err)
+	}
+	if err != nil {
 		return agent.Lease{}, err
 	}
 	l, err := p.store.Announce(ctx, p.host, a, p.out(old))
