@@ -164,10 +164,10 @@ func (s *Server) applyChanges(r *http.Request, batch []Change, indexes []int, re
 		}
 		return down
 	}
-	by := s.note(r, "")
+	by, placed := s.note(r, ""), s.placed(names)
 	outcomes := s.opt.Store.EditUnits(ctx, names, func(k int, head *cluster.UnitHead) (Edit, error) {
 		i := indexes[k]
-		w := wish{Change: batch[i], by: by}
+		w := wish{Change: batch[i], by: by, placed: placed[names[k]]}
 		if request != "" {
 			w.request = fmt.Sprintf("%s/%d", request, i)
 		}
@@ -187,6 +187,22 @@ func (s *Server) applyChanges(r *http.Request, batch []Change, indexes []int, re
 		}
 	}
 	return down
+}
+
+// placed says which of the units some host has an order to keep.
+func (s *Server) placed(names []cluster.Unit) map[cluster.Unit]bool {
+	out := map[cluster.Unit]bool{}
+	if s.opt.Mirror == nil {
+		return out
+	}
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		for _, n := range names {
+			for _, p := range c.Placed[n] {
+				out[n] = out[n] || p.State != cluster.Gone
+			}
+		}
+	})
+	return out
 }
 
 // templates reads the heads of the templates that instances without content may be made of.
@@ -224,6 +240,7 @@ type wish struct {
 	Change
 	by      cluster.Note
 	request string
+	placed  bool // on some host, though its head may be missing
 }
 
 // edit decides what a change makes of a head (nil = none), with a note for the user.
@@ -236,7 +253,7 @@ func (c wish) edit(head *cluster.UnitHead, template *cluster.UnitSpec) (Edit, st
 		return keep, "", err
 	}
 	if c.Delete {
-		if head == nil {
+		if head == nil && !c.placed {
 			return keep, "", noUnit(c.Name)
 		}
 		return Edit{By: c.by}, "destroyed", nil

@@ -60,7 +60,10 @@ func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanatio
 	out := Explanation{Thing: string(name), Summary: "as wanted: " + v.Target.String()}
 	switch {
 	case head == nil && v.Reason != "":
-		out.Summary = "destroyed; " + v.Reason
+		out.Summary = v.Reason
+		if c.Destroyed[name] != 0 {
+			out.Summary = "destroyed; " + v.Reason
+		}
 	case head == nil:
 		out.Summary = "no unit of the cluster, and yet a host runs it (orphan)"
 	case !v.Settled:

@@ -97,7 +97,7 @@ func reached(s *cluster.Snapshot, name cluster.Unit) units.Target {
 func settled(s *cluster.Snapshot, name cluster.Unit, waiting string) (ok, failed bool, reason string) {
 	head := s.Units[name]
 	if head == nil {
-		return goneEverywhere(s, name)
+		return goneEverywhere(s, name, waiting)
 	}
 	if head.Bad != "" {
 		return false, true, head.Bad
@@ -130,7 +130,10 @@ func settled(s *cluster.Snapshot, name cluster.Unit, waiting string) (ok, failed
 	return false, false, "waiting for the leader to place it"
 }
 
-func goneEverywhere(s *cluster.Snapshot, name cluster.Unit) (ok, failed bool, reason string) {
+func goneEverywhere(s *cluster.Snapshot, name cluster.Unit, waiting string) (ok, failed bool, reason string) {
+	if s.Destroyed[name] == 0 && waiting != "" {
+		return false, false, waiting
+	}
 	for _, p := range inOrder(s.Placed[name]) {
 		return false, false, fmt.Sprintf("waiting for %s to stop and remove it", s.Hosts[p.Host].Name())
 	}

@@ -13,6 +13,7 @@ type Term struct {
 type Orders struct {
 	Put    []Placed // Rev is ignored
 	Delete []Where
+	Forget []Unit // marks of destroyed units of which nothing is left
 	If     []Condition
 }
 

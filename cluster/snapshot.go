@@ -24,6 +24,7 @@ type Snapshot struct {
 
 	Several     map[Unit]bool               // units with more than one placement, tombstones included
 	Orphans     map[Unit]map[HostID]*Status // statuses of units that run without an order, by unit: see Status.Unordered
+	Destroyed   map[Unit]int64              // mod revisions of destroyed/<unit>: a user destroyed it, and this is the order to end it
 	OrphanStops map[Where]int64             // mod revisions of orphan/<host>/<unit>: an operator wants this orphan stopped
 }
 
@@ -36,6 +37,7 @@ func NewSnapshot() *Snapshot {
 
 		Several:     map[Unit]bool{},
 		Orphans:     map[Unit]map[HostID]*Status{},
+		Destroyed:   map[Unit]int64{},
 		OrphanStops: map[Where]int64{},
 	}
 }
@@ -171,6 +173,12 @@ func (s *Snapshot) deleteOrphan(w Where) {
 		delete(s.Orphans, w.Unit)
 	}
 }
+
+// SetDestroyed records that a user destroyed a unit. A head that is merely missing ends nothing.
+func (s *Snapshot) SetDestroyed(name Unit, rev int64) { s.Destroyed[name] = rev }
+
+// DeleteDestroyed forgets that: nothing of the unit is left, or it was submitted again.
+func (s *Snapshot) DeleteDestroyed(name Unit) { delete(s.Destroyed, name) }
 
 // SetOrphanStop records an operator's wish that an orphan be stopped.
 func (s *Snapshot) SetOrphanStop(w Where, rev int64) { s.OrphanStops[w] = rev }

@@ -102,6 +102,9 @@ func (s *Store) orderItem(o cluster.Orders) (item, error) {
 	for _, w := range o.Delete {
 		it.Then = append(it.Then, Op{Key: s.keys.place(w), Delete: true})
 	}
+	for _, u := range o.Forget {
+		it.Then = append(it.Then, Op{Key: s.keys.destroyed(u), Delete: true})
+	}
 	if len(it.Then) == 0 {
 		return item{}, fmt.Errorf("orders without a write")
 	}

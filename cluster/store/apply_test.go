@@ -256,6 +256,51 @@ func testApplyEndsOrphanStop(e *env) {
 	}
 }
 
+// testDestroyLeavesMark: deleting a head is an order, and says so by a key of its own, which
+// the leader takes away on the head as it is.
+func testDestroyLeavesMark(e *env) {
+	lead := e.lead(e.s)
+	e.submit(1)
+	list, _, err := e.s.Units(e.ctx)
+	e.noErr("Units", err)
+	var name cluster.Unit
+	var spec cluster.UnitSpec
+	for name, spec = range list {
+	}
+	destroy := func(int, *cluster.UnitSpec, int64) (store.Edit, error) {
+		return store.Edit{Delete: true, By: cluster.Note{Who: "ann"}}, nil
+	}
+	mark := "destroyed/" + string(name)
+	for _, r := range e.s.EditUnits(e.ctx, []cluster.Unit{name}, destroy) {
+		e.noErr("destroy", r.Err)
+	}
+	if _, ok := e.get(mark); !ok {
+		e.Fatalf("destroying %s left no mark", name)
+	}
+	for _, r := range e.s.EditUnits(e.ctx, []cluster.Unit{name}, func(int, *cluster.UnitSpec, int64) (store.Edit, error) {
+		return store.Edit{Spec: &spec}, nil
+	}) {
+		e.noErr("submit again", r.Err)
+	}
+	for _, r := range e.s.EditUnits(e.ctx, []cluster.Unit{name}, destroy) {
+		e.noErr("destroy again", r.Err)
+	}
+	forget := func(rev int64) error {
+		_, errs := e.s.Apply(e.ctx, lead.Term, []cluster.Orders{{
+			Forget: []cluster.Unit{name}, If: []cluster.Condition{{Kind: cluster.UnitAt, Unit: name, Revision: rev}},
+		}})
+		return errs[0]
+	}
+	e.wantErr("Apply on a head that is gone", forget(1), store.ErrStale)
+	if _, ok := e.get(mark); !ok {
+		e.Errorf("stale orders took the mark away")
+	}
+	e.noErr("Apply", forget(0))
+	if _, ok := e.get(mark); ok {
+		e.Errorf("the leader could not take the mark away")
+	}
+}
+
 func testCampaignHandsOver(e *env) {
 	first := e.lead(e.s)
 	info, term, err := e.s.Leader(e.ctx)

@@ -41,6 +41,7 @@ func domainCases() []domainCase {
 		{"ApplyLate", testApplyLate},
 		{"ApplyPacks", testApplyPacks},
 		{"ApplyEndsOrphanStop", testApplyEndsOrphanStop},
+		{"DestroyLeavesMark", testDestroyLeavesMark},
 		{"Announce", testAnnounce},
 		{"Takeover", testTakeover},
 		{"ReportMany", testReportMany},

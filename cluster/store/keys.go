@@ -39,6 +39,8 @@ func (k keys) alives() string                      { return k.prefix + "alive/" 
 func (k keys) orders() string                      { return k.prefix + "to/" }
 func (k keys) statuses() string                    { return k.prefix + "status/" }
 func (k keys) orphans() string                     { return k.prefix + "orphan/" }
+func (k keys) destroyedAll() string                { return k.prefix + "destroyed/" }
+func (k keys) destroyed(u cluster.Unit) string     { return k.destroyedAll() + string(u) }
 func (k keys) tokens() string                      { return k.prefix + "token/" }
 func (k keys) blob(h units.Hash) string            { return k.blobs() + string(h) }
 func (k keys) unit(u cluster.Unit) string          { return k.units() + string(u) }
@@ -83,6 +85,7 @@ const (
 	kindPlace
 	kindStatus
 	kindOrphan
+	kindDestroyed
 )
 
 // parsed is a key taken apart; which fields are set depends on the kind.
@@ -134,6 +137,8 @@ func parseIn(folder, name string) parsed {
 		return parsed{kind: kindAlive, host: host}
 	case folder == "status" && two:
 		return parsed{kind: kindStatus, host: host, unit: cluster.Unit(second)}
+	case folder == "destroyed" && !two:
+		return parsed{kind: kindDestroyed, unit: cluster.Unit(name)}
 	case folder == "orphan" && two:
 		return parsed{kind: kindOrphan, host: host, unit: cluster.Unit(second)}
 	case folder == "to" && two:

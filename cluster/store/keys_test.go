@@ -27,6 +27,7 @@ func TestKeys(t *testing.T) {
 			{k.place(w), parsed{kind: kindPlace, host: h, unit: w.Unit}},
 			{k.status(w), parsed{kind: kindStatus, host: h, unit: w.Unit}},
 			{k.orphan(w), parsed{kind: kindOrphan, host: h, unit: w.Unit}},
+			{k.destroyed(w.Unit), parsed{kind: kindDestroyed, unit: w.Unit}},
 			{k.token("x"), parsed{}},
 			{k.accepted(), parsed{}},
 			{k.barrier(), parsed{}},

@@ -117,6 +117,8 @@ func (d *decoder) put(k parsed, kv KeyValue, fetched map[units.Hash][]byte) (err
 		}
 	case kindOrphan:
 		d.snap.SetOrphanStop(k.where(), kv.ModRev)
+	case kindDestroyed:
+		d.snap.SetDestroyed(k.unit, kv.ModRev)
 	case kindOther, kindLeader:
 	default:
 		err = fmt.Errorf("key %s: unknown kind %d", kv.Key, int(k.kind))
@@ -147,6 +149,8 @@ func (d *decoder) remove(k parsed, rev int64) {
 		d.snap.DeleteStatus(k.where())
 	case kindOrphan:
 		d.snap.DeleteOrphanStop(k.where())
+	case kindDestroyed:
+		d.snap.DeleteDestroyed(k.unit)
 	case kindBlob, kindLeader, kindOther:
 		// A head keeps the content it was given; nothing else rests on these.
 	}

@@ -41,7 +41,7 @@ func (s *Store) readAll(ctx context.Context) ([]KeyValue, int64, error) {
 		{Key: k.failover()},
 		{Key: k.hostsEpoch()},
 		Prefix(k.hosts()), Prefix(k.infos()), Prefix(k.alives()),
-		Prefix(k.units()), Prefix(k.orders()), Prefix(k.statuses()), Prefix(k.orphans()),
+		Prefix(k.units()), Prefix(k.orders()), Prefix(k.statuses()), Prefix(k.orphans()), Prefix(k.destroyedAll()),
 	}
 	var out []KeyValue
 	var rev int64

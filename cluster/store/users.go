@@ -24,7 +24,8 @@ const maxTries = 16
 type Edit struct {
 	Spec   *cluster.UnitSpec // the new head; nil with Delete false = keep
 	Raw    []byte            // content that Spec.Blob names; nil when it is in the store
-	Delete bool
+	Delete bool              // also of a head that is missing while the unit is placed
+	By     cluster.Note      // who deletes
 }
 
 // UnitResult is what became of one unit.
@@ -42,6 +43,9 @@ type UnitResult struct {
 // unit's. A batch is not atomic: each unit has its own result, ErrConflict when
 // others keep changing it, ErrNotFound for a content that is nowhere,
 // ErrTooLarge, ErrForeignStore, ErrAmbiguous.
+//
+// A deletion leaves the mark destroyed/<unit> in the same transaction: that mark is the
+// order to end the unit, and a head that is merely missing ends nothing.
 //
 // A head that names another content is written in one transaction with that content,
 // also when the store has it already: so CollectBlobs sees that it is named again.
@@ -204,7 +208,11 @@ func (s *Store) storedContents(ctx context.Context, edits []headEdit) (map[units
 func (s *Store) editItem(e headEdit, stored map[units.Hash][]byte) (item, error) {
 	it := item{If: []Compare{{Key: e.head.Key, Target: ModRev, Rev: e.head.ModRev}}}
 	if e.Delete {
-		it.Then = []Op{{Key: e.head.Key, Delete: true}}
+		by, err := encode(e.By)
+		if err != nil {
+			return item{}, err
+		}
+		it.Then = []Op{{Key: e.head.Key, Delete: true}, {Key: s.keys.destroyed(s.keys.unitOf(e.head.Key)), Value: by}}
 		return it, nil
 	}
 	if h, ok := e.newContent(); ok {

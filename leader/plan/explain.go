@@ -74,7 +74,7 @@ func (p *planner) sentence(u cluster.Unit) string {
 		}
 	}
 	for _, d := range p.decisions {
-		if d.Unit == u {
+		if d.Unit == u && d.Host != "" {
 			return "next: " + d.Kind.String() + " on " + p.byID[d.Host].Name() + " (" + d.Reason + ")"
 		}
 	}

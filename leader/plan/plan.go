@@ -153,6 +153,7 @@ func (p *planner) run() {
 	slices.Sort(failing)
 	slices.Sort(homeless)
 	p.stopOrphans()
+	p.forgetDestroyed()
 	p.pass(failing, p.failover)
 	p.pass(homeless, p.place)
 }

@@ -106,6 +106,9 @@ func (w *world) disturb(r *rand.Rand) {
 	case 2:
 		w.randomUnit(r, name)
 	case 3:
+		if w.snap.Units[u] != nil && chance(r, 75) { // else it is lost, and nobody destroyed it
+			w.snap.SetDestroyed(u, w.rev())
+		}
 		w.rev()
 		w.snap.DeleteUnit(u)
 	case 4:

@@ -104,6 +104,9 @@ func (w *world) command(line string) string {
 	case "restart":
 		w.change(args[0], func(s *cluster.UnitSpec) { s.Restart++ })
 	case "destroy":
+		w.snap.SetDestroyed(units.Name(args[0]), w.rev())
+		w.snap.DeleteUnit(units.Name(args[0]))
+	case "lose": // a head goes and nobody destroyed it
 		w.rev()
 		w.snap.DeleteUnit(units.Name(args[0]))
 	case "orphan":
@@ -160,7 +163,11 @@ func (w *world) print(res plan.Result) string {
 		if d.From != "" {
 			from = w.nameOf(d.From) + " -> "
 		}
-		fmt.Fprintf(&b, "%s %s %s%s: %s\n", d.Kind, d.Unit, from, w.nameOf(d.Host), d.Reason)
+		on := ""
+		if d.Host != "" {
+			on = " " + from + w.nameOf(d.Host)
+		}
+		fmt.Fprintf(&b, "%s %s%s: %s\n", d.Kind, d.Unit, on, d.Reason)
 	}
 	for _, r := range res.Waiting {
 		on := ""

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -54,6 +55,11 @@ func slowPlan(snap *cluster.Snapshot, opt plan.Options, now time.Time) (decision
 	}
 	s.each(relevant, s.tidy)
 	s.orphanStops()
+	for _, u := range slices.Sorted(maps.Keys(snap.Destroyed)) {
+		if len(snap.Placed[u]) == 0 || snap.Units[u] != nil {
+			s.out = append(s.out, fmt.Sprintf("forget %s  ", u))
+		}
+	}
 	var failing, homeless []cluster.Unit
 	for _, u := range relevant {
 		switch {
@@ -198,6 +204,11 @@ func (s *slow) tidy(u cluster.Unit) {
 		}
 	}
 	switch {
+	case head == nil && s.snap.Destroyed[u] == 0:
+		if len(s.live(u)) > 0 {
+			s.waits(u)
+		}
+		s.forgetAcked(u, nil)
 	case head == nil || head.Spec.Target == units.Inactive:
 		for _, h := range s.hosts {
 			if s.isLive(u, h) {

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -60,8 +62,12 @@ func (p *planner) forget(u cluster.Unit, to *host) {
 func (p *planner) tidyUnit(u cluster.Unit) need {
 	head := p.snap.Units[u]
 	switch {
-	case head == nil:
+	case head == nil && p.snap.Destroyed[u] != 0:
 		p.endAll(u, "unit was destroyed")
+	case head == nil:
+		if p.livesAnywhere(u) {
+			p.refuse(u, "", "its head is missing though nobody destroyed it, so it stays as it is; to decide, submit it again or type: flotilla destroy %s", u)
+		}
 	case head.Spec.Blob == "": // it did not decode: what its user wants is not known
 		p.refuse(u, "", "its head cannot be used, so it stays as it is: %s", head.Bad)
 	case head.Spec.Target == units.Inactive:
@@ -78,6 +84,33 @@ func (p *planner) tidyUnit(u cluster.Unit) need {
 		return p.tidySingle(head)
 	}
 	return needNothing
+}
+
+// livesAnywhere says whether any host still has an order to keep the unit.
+func (p *planner) livesAnywhere(u cluster.Unit) bool {
+	for _, pl := range p.snap.Placed[u] {
+		if pl.State != cluster.Gone {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetDestroyed takes the marks away of destroyed units of which nothing is left, and
+// of those that were submitted again.
+func (p *planner) forgetDestroyed() {
+	for _, u := range slices.Sorted(maps.Keys(p.snap.Destroyed)) {
+		reason := "nothing of it is left"
+		switch {
+		case p.snap.Units[u] != nil:
+			reason = "it was submitted again"
+		case len(p.snap.Placed[u]) > 0:
+			continue
+		}
+		p.decide(Forget, u, "", "", reason, cluster.Orders{
+			Forget: []cluster.Unit{u}, If: []cluster.Condition{p.unitAt(u)},
+		})
+	}
 }
 
 // endAll ends a unit wherever it is.

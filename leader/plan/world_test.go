@@ -154,6 +154,9 @@ func (w *world) apply(o cluster.Orders) error {
 	for _, d := range o.Delete {
 		w.snap.DeletePlaced(d)
 	}
+	for _, u := range o.Forget {
+		w.snap.DeleteDestroyed(u)
+	}
 	return nil
 }
 
