@@ -53,16 +53,9 @@ func (s *schedule) drawFault(name string, at time.Duration) {
 	case "stall", "hand over":
 		s.drawStall(at, name == "hand over")
 	case "late order":
-		n, d := 1+s.rng.IntN(2), s.between(150*time.Millisecond, 3*second)
-		s.add(at, "", func(w *World) {
-			if h := w.Leader(); h != nil && h.process() != nil {
-				w.Judge.Note("the next %d orders of %s arrive %s late", n, h.name, d.Round(time.Millisecond))
-				h.process().gate.mislay(n, d)
-			}
-		})
-		for range 2 + s.rng.IntN(4) {
-			s.drawUser(at + s.between(0, d))
-		}
+		s.drawLateOrder(at)
+	case "late cordon":
+		s.drawLateCordon(at)
 	case "down":
 		s.storeFault(at, "store is away", second, 45*second, func(w *World, on bool) { w.Store.Down(on) })
 	case "read only":
@@ -150,6 +143,48 @@ func (w *World) depose(h *Host) {
 	}
 	if err := w.Store.Observer().Revoke(context.Background(), res.KVs[0].Lease); err != nil {
 		w.Judge.Note("depose %s: %v", h.name, err)
+	}
+}
+
+// drawBurst has the user submit new units within a span.
+func (s *schedule) drawBurst(at, span time.Duration, n int) {
+	for range n {
+		u := cluster.Unit(fmt.Sprintf("%s-%d.service", plain, 900+len(s.units)))
+		s.units = append(s.units, u)
+		s.models[u] = &model{exists: true, version: 1}
+		s.add(at+s.between(0, span), "", func(w *World) { w.Submit(u, content(u, 1), units.Launched) })
+	}
+}
+
+// drawLateOrder has orders of the leader time out and arrive later all the same, while it
+// has decided anew and with more units in view.
+func (s *schedule) drawLateOrder(at time.Duration) {
+	d := s.between(150*time.Millisecond, 2*time.Second)
+	s.add(at, "", func(w *World) {
+		if h := w.Leader(); h != nil && h.process() != nil {
+			w.Judge.Note("the next order of %s arrives %s late", h.name, d.Round(time.Millisecond))
+			h.process().gate.mislay(1, d)
+		}
+	})
+	s.drawBurst(at+10*time.Millisecond, 150*time.Millisecond, 2+s.rng.IntN(4))
+}
+
+// drawLateCordon cordons most hosts while the leader's orders are held up.
+func (s *schedule) drawLateCordon(at time.Duration) {
+	s.stall(at, s.between(1500*time.Millisecond, 3*time.Second), false)
+	s.drawBurst(at+50*time.Millisecond, 300*time.Millisecond, 3)
+	spare := s.rng.IntN(len(s.busy))
+	until := min(at+10*time.Second, s.end)
+	for i := range min(len(s.busy), 10) {
+		if i == spare {
+			continue
+		}
+		s.add(at+time.Second, "", func(w *World) {
+			w.Edit("cordon", w.Hosts[i], func(h *cluster.HostSpec) { n := me(); h.Cordon = &n })
+		})
+		s.add(until, "", func(w *World) {
+			w.Edit("uncordon", w.Hosts[i], func(h *cluster.HostSpec) { h.Cordon = nil })
+		})
 	}
 }
 

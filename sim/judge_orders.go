@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strings"
 	"time"
 
 	"flotilla/cluster"
@@ -50,7 +51,7 @@ func (c *commit) given(m move) {
 	switch {
 	case f.alive == 0:
 		j.breach("%s was placed on %s, which is absent", m.Unit, m.Host.Short())
-	case j.runsOn(m.Where): // an orphan becomes an order where it is
+	case j.adopted(m): // an orphan becomes an order where it is
 	case f.spec.Cordon != nil:
 		j.breach("%s was placed on %s, which is cordoned", m.Unit, m.Host.Short())
 	case f.spec.Removed != nil:
@@ -72,17 +73,18 @@ func (c *commit) given(m move) {
 	}
 }
 
-// runsOn says whether a unit runs on a machine of a host, or the host still says so.
-func (j *Judge) runsOn(w cluster.Where) bool {
-	if st, ok := j.acks[w]; ok && st.Unordered(false) {
-		return true
+// adopted says whether an order only confirms what runs on a host without one, or did
+// when its host last said so: a leader sees that a moment later than the judge.
+func (j *Judge) adopted(m move) bool {
+	if j.fact(m.Host).spec.Removed != nil || len(j.places[m.Where].list) < 2 {
+		return false
 	}
 	for _, t := range j.machines {
-		if t.id == w.Host && t.up[w.Unit] != nil {
+		if t.id == m.Host && t.up[m.Unit] != nil {
 			return true
 		}
 	}
-	return false
+	return strings.Contains(m.is.Reason, "orphan")
 }
 
 // crowded checks that conflicting units do not meet.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"testing"
@@ -26,7 +27,7 @@ func mutations() []mutation {
 	return []mutation{
 		{"a leader's writes compare no term", "leaders", 10, func() seams { return stripped(prefix + "leader") }},
 		{"writes compare no store identity", "wipe", 5, func() seams { return stripped(prefix + "store") }},
-		{"a leader's writes compare no barrier", "leaders", 30, func() seams { return stripped(prefix + "barrier") }},
+		{"what may still arrive is taken for refused", "leaders", 10, unclearIsStale},
 		{"a move leaves no tombstone", "mixed", 10, func() seams { return edited(withoutTombstone) }},
 		{"a failover does not compare that the old host is absent", "flaps", 40, func() seams { return edited(withoutAbsence) }},
 		{"a placement does not compare that its host is alive", "leaders", 40, func() seams { return edited(withoutLife) }},
@@ -114,6 +115,27 @@ func (e editor) Apply(ctx context.Context, term cluster.Term, orders []cluster.O
 
 func edited(edit func(cluster.Orders) cluster.Orders) seams {
 	return seams{leader: func(s leader.Store) leader.Store { return editor{s, edit} }}
+}
+
+// careless takes orders whose fate is unknown for refused ones: its term goes on.
+type careless struct{ leader.Store }
+
+func (c careless) Apply(ctx context.Context, term cluster.Term, orders []cluster.Orders) (int64, []error) {
+	rev, errs := c.Store.Apply(ctx, term, orders)
+	for i, err := range errs {
+		if err != nil && !errors.Is(err, leader.ErrOver) {
+			errs[i] = leader.ErrStale
+		}
+	}
+	return rev, errs
+}
+
+// unclearIsStale leaves nothing that keeps late orders out: neither the end of the term nor
+// the barrier.
+func unclearIsStale() seams {
+	s := stripped(prefix + "barrier")
+	s.leader = func(s leader.Store) leader.Store { return careless{s} }
+	return s
 }
 
 func withoutTombstone(o cluster.Orders) cluster.Orders {

@@ -36,7 +36,7 @@ func themes() []theme {
 		{name: "store", weights: map[string]int{"down": 4, "read only": 2, "leader change": 2, "compact": 3, "cut": 2, "user": 8}},
 		{name: "power", weights: map[string]int{"power": 8, "kill": 2, "cut": 2, "down": 1, "user": 8}},
 		{name: "wipe", weights: map[string]int{"kill": 2, "cut": 1, "user": 6}, wipe: true},
-		{name: "removal", weights: map[string]int{"retire": 5, "vandal": 3, "cordon": 2, "label": 3, "cut": 1, "user": 6}},
+		{name: "removal", weights: map[string]int{"retire": 5, "late cordon": 2, "vandal": 3, "cordon": 2, "label": 3, "cut": 1, "user": 6}},
 		{name: "fence", weights: map[string]int{"slow cut": 8, "freeze": 3, "cut": 2, "deaf": 2, "kill": 2, "user": 4}},
 		{name: "guest", weights: map[string]int{"kill": 1, "user": 6}, guest: true},
 	}
