@@ -194,3 +194,20 @@ func TestWatchHosts(t *testing.T) {
 	}
 	t.Error("the watch ended without the label")
 }
+
+// TestLeaderStandsStill: a host that asks the leader does not wait for one that takes the
+// connection and says nothing.
+func TestLeaderStandsStill(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2)
+	c.Hosts[0].Stall(true)
+	defer c.Hosts[0].Stall(false)
+	began := time.Now()
+	got := call(t, c.Hosts[1], "GET", "/v1/cluster", "")
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("GET /v1/cluster took %s, want 8 s at most", took)
+	}
+	if e := into[api.Error](t, got.body); got.status != http.StatusBadGateway || e.Code != api.CodeUnavailable || !strings.HasPrefix(e.Message, "ask the leader at ") {
+		t.Errorf("GET /v1/cluster = %d %s, want 502 and who was asked", got.status, got.body)
+	}
+}

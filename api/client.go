@@ -318,6 +318,13 @@ func unreachable(err error) error {
 	if errors.As(err, &op) && op.Op == "dial" {
 		return fmt.Errorf("%w at %s: %w (is flotilla-agent running? --endpoint names another daemon)", ErrUnreachable, op.Addr, op.Err)
 	}
+	var server *tls.CertificateVerificationError
+	if errors.As(err, &server) {
+		return fmt.Errorf("the daemon's certificate is not good: %w (is --ca the ca.crt of this cluster, and the address one of the host's?)", server.Err)
+	}
+	if op != nil && op.Op == "remote error" {
+		return fmt.Errorf("the daemon refused our certificate: %w (is --cert of this cluster, and still good? flotilla admin-cert makes one)", op.Err)
+	}
 	var at *url.Error
 	if errors.As(err, &at) {
 		return fmt.Errorf("ask the daemon: %w", at.Err)

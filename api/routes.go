@@ -76,6 +76,9 @@ func (s *Server) Handler() http.Handler {
 		}
 		if rt.needs == mirrored {
 			h = s.needMirror(h)
+			if s.opt.Mirror == nil && rt.within > 0 { // a leader that stands still must not hold us up
+				h = within(rt.within+time.Second, h)
+			}
 		}
 		mux.HandleFunc(rt.pattern, s.allow(rt.who, h))
 		method, path, _ := strings.Cut(rt.pattern, " ")

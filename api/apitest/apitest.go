@@ -25,6 +25,7 @@ import (
 	"flotilla/cluster/store/memory"
 	"flotilla/leader"
 	"flotilla/leader/plan"
+	"flotilla/members"
 )
 
 // Version is what all daemons of the cluster say they are.
@@ -39,6 +40,7 @@ type Host struct {
 
 	mu    sync.Mutex
 	local api.Local
+	still chan struct{} // closed when the host goes on; nil = it runs
 	peers *peers
 	http  *httptest.Server
 	agent *agent
@@ -49,6 +51,32 @@ func (h *Host) SetLocal(l api.Local) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.local = l
+}
+
+// Stall makes the host take connections from other hosts and say nothing, until it may go on.
+func (h *Host) Stall(on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.still != nil {
+		close(h.still)
+		h.still = nil
+	}
+	if on {
+		h.still = make(chan struct{})
+	}
+}
+
+func (h *Host) pass(ctx context.Context) {
+	h.mu.Lock()
+	still := h.still
+	h.mu.Unlock()
+	if still == nil {
+		return
+	}
+	select {
+	case <-still:
+	case <-ctx.Done():
+	}
 }
 
 func (h *Host) localWord() api.Local {
@@ -174,7 +202,10 @@ func (c *Cluster) Revision(ctx context.Context) (int64, error) {
 
 func (c *Cluster) addHost(ctx context.Context, n int, client bool) error {
 	h := &Host{ID: cluster.HostID(strings.Repeat(fmt.Sprintf("%x", n), 32)[:32]), Name: fmt.Sprintf("h%d", n), peers: &peers{store: c.Store}}
-	h.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.Server.Handler().ServeHTTP(w, r) }))
+	h.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.pass(r.Context())
+		h.Server.Handler().ServeHTTP(w, r)
+	}))
 	h.Address = h.http.Listener.Addr().String()
 	opt := api.Options{
 		Host: h.ID, Name: h.Name, Version: Version, Store: users{c.Store}, Tokens: tokens{}, Admit: http.NotFoundHandler(),
@@ -208,8 +239,15 @@ const (
 	HostName  = "22222222222222222222222222222222"
 )
 
-// peer tells roles by the server name that a test puts into the connection's state.
+// peer tells roles by a verified certificate, or by the server name that a test puts into
+// the connection's state.
 func peer(s *tls.ConnectionState) (api.Role, string) {
+	switch role, name := members.Peer(s); role {
+	case members.Admin:
+		return api.RoleAdmin, name
+	case members.Host:
+		return api.RoleHost, name
+	}
 	switch s.ServerName {
 	case AdminName:
 		return api.RoleAdmin, AdminName
@@ -251,8 +289,21 @@ func (h *Host) Listen(socket string) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: h.Server.Handler(), ReadHeaderTimeout: time.Second}
+	return h.serve(l), nil
+}
+
+// ListenTLS serves a host's API over TLS until the returned function is called.
+func (h *Host) ListenTLS(config *tls.Config) (address string, stop func(), err error) {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	return l.Addr().String(), h.serve(tls.NewListener(l, config)), nil
+}
+
+func (h *Host) serve(l net.Listener) func() {
+	server := &http.Server{Handler: h.Server.Handler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(l) }()
-	return func() { _ = server.Close(); <-done }, nil
+	return func() { _ = server.Close(); <-done }
 }

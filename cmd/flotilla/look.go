@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -82,12 +83,13 @@ func status(c *cli.Context) error {
 func localNotices(l api.Local) []string {
 	var out []string
 	if l.Frozen != "" {
-		out = append(out, fmt.Sprintf("%s is frozen: %s (flotilla accept-store, if that is meant)", l.Name, oneLine(l.Frozen)))
+		why := strings.TrimPrefix(oneLine(l.Frozen), "frozen: ")
+		out = append(out, fmt.Sprintf("%s is frozen: %s (flotilla accept-store, if that is meant)", l.Name, why))
 	}
 	if !l.StoreOut.IsZero() {
 		out = append(out, fmt.Sprintf("%s has no answer from etcd since %s: workloads keep running, nothing can be changed", l.Name, l.StoreOut.UTC().Format("2006-01-02 15:04:05 UTC")))
 	}
-	if l.Message != "" {
+	if l.Message != "" && l.Message != l.Frozen {
 		out = append(out, l.Name+": "+oneLine(l.Message))
 	}
 	return out

@@ -99,11 +99,19 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// cmdMark waits until the leader and the agents have nothing more to write.
 func cmdMark(ts *testscript.TestScript, _ bool, _ []string) {
 	r := rigOf(ts)
-	rev, err := r.Revision(context.Background())
-	ts.Check(err)
-	r.rev = rev
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for calm := 0; calm < 4; calm++ {
+		rev, err := r.Revision(context.Background())
+		ts.Check(err)
+		if rev != r.rev {
+			r.rev, calm = rev, 0
+		}
+		<-tick.C
+	}
 }
 
 func cmdSame(ts *testscript.TestScript, _ bool, _ []string) {
