@@ -462,3 +462,41 @@ func TestIdleHostNoticesABackup(t *testing.T) {
 		})
 	}
 }
+
+// A newer leader may know orders that this agent does not: their units are left as they
+// are, and the others' orders are obeyed.
+func TestUnreadableOrderHoldsBackOnlyItsUnit(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		odd := w.launch("odd.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"odd.service": odd})
+		before := w.invocations()
+		for _, unit := range []string{"odd.service", "new.service"} {
+			w.put("to/"+string(hostID)+"/place/"+unit, []byte(`{"generation":99,"state":"dancing"}`))
+		}
+		web := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": web})
+		w.stop()
+		w.start()
+		w.pass(time.Minute)
+		for _, unit := range []cluster.Unit{"odd.service", "new.service"} {
+			if st := w.statuses()[unit]; !strings.Contains(st.Message, "cannot be read") || st.Orphan {
+				t.Errorf("status of %s = %+v, want why it is left alone", unit, st)
+			}
+		}
+		if st := w.statuses()["odd.service"]; st.Generation != odd.Generation || !st.State.Running() {
+			t.Errorf("status = %+v, want it as it was ordered before", st)
+		}
+		now := w.invocations()
+		if now["odd.service"] != before["odd.service"] || len(now) != 2 {
+			t.Errorf("running = %v, want odd.service untouched and web.service", now)
+		}
+		odd.Restart++
+		odd = w.order("odd.service", odd)
+		w.forget("new.service")
+		w.settled(map[string]cluster.Placement{"odd.service": odd, "web.service": web})
+		if n := w.count("start", "odd.service"); n != 2 {
+			t.Errorf("odd.service was started %d times, want 2", n)
+		}
+	})
+}

@@ -60,9 +60,10 @@ type Want struct {
 // Wanted is one placement with what it takes to obey it.
 type Wanted struct {
 	cluster.Placement
-	DropIn []byte // what the drop-in must hold
-	Ready  bool   // the unit file's bytes are at hand
-	Hold   string // why it must not be started now; "" = it may
+	Refused string // why the order cannot be obeyed at all; then the rest is empty
+	DropIn  []byte // what the drop-in must hold
+	Ready   bool   // the unit file's bytes are at hand
+	Hold    string // why it must not be started now; "" = it may
 }
 
 // Have is what is there.
@@ -151,6 +152,8 @@ func Converge(want Want, have Have) []Action {
 	for name, w := range want.Units {
 		f := r.found(name)
 		switch {
+		case w.Refused != "":
+			r.add(Refuse, name, w.Refused)
 		case w.State == cluster.Gone:
 			r.gone(name, w, f)
 		case f.foreign(r.path(name)) != "":

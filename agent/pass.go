@@ -194,6 +194,9 @@ func (a *Agent) names(v cluster.View) map[cluster.Unit]bool {
 	for n := range v.Place {
 		names[n] = properName(n)
 	}
+	for n := range v.Bad {
+		names[n] = properName(n)
+	}
 	for n := range a.files {
 		names[n] = true
 	}
@@ -278,6 +281,9 @@ func (a *Agent) want(o orders, p presenceState, lone bool) Want {
 			one.Hold = a.hold(name, order, o, p, lone)
 		}
 		w.Units[name] = one
+	}
+	for name, why := range o.view.Bad {
+		w.Units[name] = Wanted{Refused: "refused: its order cannot be read by this version of flotilla: " + why}
 	}
 	return w
 }

@@ -22,8 +22,12 @@ func (a *Agent) publish(o orders) {
 		out[name] = a.statusOf(name, &order)
 		counts[a.seen[name].Active]++
 	}
+	for name := range o.view.Bad {
+		out[name] = a.statusOf(name, &cluster.Placement{})
+		counts[a.seen[name].Active]++
+	}
 	for name := range a.files {
-		if _, ordered := o.view.Place[name]; !ordered && !a.seen[name].Stopped() {
+		if _, told := out[name]; !told && !a.seen[name].Stopped() {
 			out[name] = a.statusOf(name, nil)
 			counts[a.seen[name].Active]++
 		}
@@ -42,7 +46,8 @@ func (a *Agent) publish(o orders) {
 	}
 }
 
-// statusOf is what is true of one unit. order is nil for an orphan.
+// statusOf is what is true of one unit. order is nil for an orphan, and empty where it
+// cannot be read: then what was obeyed before stands.
 func (a *Agent) statusOf(name cluster.Unit, order *cluster.Placement) cluster.Status {
 	seen, applied := a.seen[name], a.ledger.of[name]
 	st := cluster.Status{
@@ -64,7 +69,7 @@ func (a *Agent) statusOf(name cluster.Unit, order *cluster.Placement) cluster.St
 	if b := a.retries[name]; b != nil && st.Message == "" {
 		st.Message = b.why
 	}
-	if _, ours := a.files[name]; !ours && st.Message != "" && order.State != cluster.Gone {
+	if _, ours := a.files[name]; !ours && st.Message != "" && order.State != cluster.Gone && order.State != 0 {
 		// The order is answered: not here. What runs under this name is not ours.
 		st.Generation, st.Order = order.Generation, order.State
 		st.State, st.Invocation, st.Restarts = units.State{Load: "not-found", Active: "inactive", Sub: "dead"}, "", 0

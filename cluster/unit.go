@@ -142,9 +142,12 @@ type View struct {
 	Revision int64    `json:"revision"`
 	// Seen is set in a view that repeats the one before, and says the revision at which the
 	// store was just found to be the same one still.
-	Seen     int64              `json:"-"`
-	Place    map[Unit]Placement `json:"place"`
-	Accepted *Acceptance        `json:"accepted,omitempty"`
+	Seen  int64              `json:"-"`
+	Place map[Unit]Placement `json:"place"`
+	// Bad are placements that cannot be read, with the reason: a newer leader may know orders
+	// that this agent does not. Such a unit is never touched.
+	Bad      map[Unit]string `json:"bad,omitempty"`
+	Accepted *Acceptance     `json:"accepted,omitempty"`
 }
 
 // Identity is the store's own random id and its generation (key store). etcd's

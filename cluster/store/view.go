@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"flotilla/cluster"
@@ -11,9 +12,10 @@ import (
 // View reads all that one agent obeys, at one revision. ErrNoStore when the store has
 // no identity: it may have been wiped.
 func (s *Store) View(ctx context.Context, host cluster.HostID) (cluster.View, error) {
-	v := cluster.View{Host: host, Place: map[cluster.Unit]cluster.Placement{}}
+	v := cluster.View{Host: host, Place: map[cluster.Unit]cluster.Placement{}, Bad: map[cluster.Unit]string{}}
 	rev, err := s.scan(ctx, s.keys.hostRange(host), func(kv KeyValue) error {
-		return s.placeIn(v.Place, kv)
+		s.placeIn(&v, kv)
+		return nil
 	})
 	if err != nil {
 		return cluster.View{}, fmt.Errorf("view of host %s: %w", host, err)
@@ -41,23 +43,26 @@ func (s *Store) View(ctx context.Context, host cluster.HostID) (cluster.View, er
 	return v, nil
 }
 
-// placeIn adds one key under to/<host>/. Keys of a later flotilla are let through.
-func (s *Store) placeIn(place map[cluster.Unit]cluster.Placement, kv KeyValue) error {
+// placeIn adds one key under to/<host>/. Keys of a later flotilla are let through, and a
+// placement that cannot be read is bad by itself: the other units' orders stand.
+func (s *Store) placeIn(v *cluster.View, kv KeyValue) {
 	k := s.keys.parse(kv.Key)
 	if k.kind != kindPlace {
-		return nil
+		return
 	}
 	p, err := decode[cluster.Placement](kv)
 	if err != nil {
-		return err
+		delete(v.Place, k.unit)
+		v.Bad[k.unit] = err.Error()
+		return
 	}
-	place[k.unit] = p
-	return nil
+	delete(v.Bad, k.unit)
+	v.Place[k.unit] = p
 }
 
 // FollowView delivers the view and then, until ctx ends, the newest complete view after
 // each change; changes that come while deliver runs are delivered as one. It returns an
-// error when reading or watching fails, or when a value cannot be decoded; the
+// error when reading or watching fails, or when the identity cannot be decoded; the
 // caller follows anew. Every viewPulse TTLs the view is repeated with Seen set. deliver owns
 // the view it is given.
 func (s *Store) FollowView(ctx context.Context, host cluster.HostID, deliver func(cluster.View)) error {
@@ -135,11 +140,7 @@ func (s *Store) followFrom(ctx context.Context, v cluster.View, deliver func(clu
 // drain applies a batch and all that wait behind it.
 func (s *Store) drain(ctx context.Context, v *cluster.View, batch WatchEvents, more <-chan WatchEvents) (changed bool, err error) {
 	for {
-		c, err := s.advance(v, batch)
-		if err != nil {
-			return false, err
-		}
-		changed = changed || c
+		changed = s.advance(v, batch) || changed
 		select {
 		case next, ok := <-more:
 			if err := watchFault(ctx, next, ok); err != nil {
@@ -153,7 +154,7 @@ func (s *Store) drain(ctx context.Context, v *cluster.View, batch WatchEvents, m
 }
 
 // advance applies one batch to the view.
-func (s *Store) advance(v *cluster.View, batch WatchEvents) (changed bool, err error) {
+func (s *Store) advance(v *cluster.View, batch WatchEvents) (changed bool) {
 	for _, e := range batch.Events {
 		k := s.keys.parse(e.Key)
 		if k.kind != kindPlace {
@@ -162,14 +163,13 @@ func (s *Store) advance(v *cluster.View, batch WatchEvents) (changed bool, err e
 		changed = true
 		if e.Deleted {
 			delete(v.Place, k.unit)
+			delete(v.Bad, k.unit)
 			continue
 		}
-		if err := s.placeIn(v.Place, e.KeyValue); err != nil {
-			return false, err
-		}
+		s.placeIn(v, e.KeyValue)
 	}
 	v.Revision = max(v.Revision, batch.Revision)
-	return changed, nil
+	return changed
 }
 
 // watchFault is why a watch cannot go on, or nil.
@@ -197,10 +197,6 @@ func touches(batch WatchEvents, key string) bool {
 }
 
 func copyView(v cluster.View) cluster.View {
-	place := make(map[cluster.Unit]cluster.Placement, len(v.Place))
-	for u, p := range v.Place {
-		place[u] = p
-	}
-	v.Place = place
+	v.Place, v.Bad = maps.Clone(v.Place), maps.Clone(v.Bad)
 	return v
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,8 +36,10 @@ func testView(e *env) {
 		e.Errorf("View of an empty host = got %+v, %v, want nothing but the acceptance", v, err)
 	}
 	e.put("to/"+string(host(1))+"/place/x.service", `{"state":"dancing"}`)
-	_, err = e.s.View(e.ctx, host(1))
-	e.wantErr("View with an unreadable placement", err, store.ErrCorrupt)
+	v, err = e.s.View(e.ctx, host(1))
+	if err != nil || len(v.Place) != 2500 || len(v.Bad) != 1 || !strings.Contains(v.Bad["x.service"], "dancing") {
+		e.Errorf("View with an unreadable placement = got %d placements, bad %v, %v, want the others and why not that one", len(v.Place), v.Bad, err)
+	}
 }
 
 // followView runs FollowView and hands the views out.
@@ -115,9 +118,9 @@ func testFollowViewUnreadable(e *env) {
 	views, end, _ := e.followView(e.s, host(1))
 	e.next(views)
 	e.put("to/"+string(host(1))+"/place/x.service", `{"state":"dancing"}`)
-	e.wantErr("FollowView with an unreadable placement", <-end, store.ErrCorrupt)
-	views, end, _ = e.followView(e.s, host(2))
-	e.next(views)
+	if v := e.next(views); len(v.Bad) != 1 || len(v.Place) != 0 {
+		e.Errorf("view with an unreadable placement = got %+v, want it named bad", v)
+	}
 	e.del("store")
 	e.wantErr("FollowView of a wiped store", <-end, store.ErrNoStore)
 	if len(views) != 0 {
@@ -138,6 +141,34 @@ func TestFollowViewSaysWhatWasSeen(t *testing.T) {
 		again := e.next(views)
 		if first.Seen != 0 || again.Revision != first.Revision || again.Seen != first.Revision+2 {
 			t.Errorf("views = %+v, then %+v, want the same again with Seen %d", first, again, first.Revision+2)
+		}
+	})
+}
+
+// An order of a newer leader concerns its unit alone, in a watch as well.
+func TestFollowViewWithAnUnreadableOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.New(memory.Options{Kind: true})
+		defer b.Close()
+		e := newEnv(t, b)
+		views, _, _ := e.followView(e.s, host(1))
+		e.next(views)
+		key := "to/" + string(host(1)) + "/place/"
+		for _, step := range []struct {
+			unit, order string
+			place, bad  int
+		}{
+			{"a.service", `{"state":"launched"}`, 1, 0}, {"b.service", `{"state":"dancing"}`, 1, 1},
+			{"a.service", `{"state":"dancing"}`, 0, 2}, {"b.service", `{"state":"gone"}`, 1, 1}, {"a.service", "", 1, 0},
+		} {
+			if step.order == "" {
+				e.del(key + step.unit)
+			} else {
+				e.put(key+step.unit, step.order)
+			}
+			if v := e.next(views); len(v.Place) != step.place || len(v.Bad) != step.bad {
+				t.Errorf("view after %s %q = %+v, want %d placements and %d bad", step.unit, step.order, v, step.place, step.bad)
+			}
 		}
 	})
 }
