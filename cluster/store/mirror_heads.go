@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -12,6 +14,8 @@ import (
 type blobCache struct {
 	known map[units.Hash]*content
 	idle  map[units.Hash]bool // perhaps without a use; swept after each batch
+
+	waiting map[units.Hash]map[cluster.Unit]bool // heads whose content is not there
 }
 
 type content struct {
@@ -21,7 +25,7 @@ type content struct {
 }
 
 func newBlobCache() *blobCache {
-	return &blobCache{known: map[units.Hash]*content{}, idle: map[units.Hash]bool{}}
+	return &blobCache{known: map[units.Hash]*content{}, idle: map[units.Hash]bool{}, waiting: map[units.Hash]map[cluster.Unit]bool{}}
 }
 
 func (c *blobCache) has(h units.Hash) bool { return c.known[h] != nil }
@@ -62,6 +66,21 @@ func (c *blobCache) release(h units.Hash) {
 	}
 }
 
+// await notes that a head waits for its content.
+func (c *blobCache) await(h units.Hash, name cluster.Unit) {
+	if c.waiting[h] == nil {
+		c.waiting[h] = map[cluster.Unit]bool{}
+	}
+	c.waiting[h][name] = true
+}
+
+// forget takes that back.
+func (c *blobCache) forget(h units.Hash, name cluster.Unit) {
+	if delete(c.waiting[h], name); len(c.waiting[h]) == 0 {
+		delete(c.waiting, h)
+	}
+}
+
 // sweep forgets contents that no head names any more.
 func (c *blobCache) sweep() {
 	for h := range c.idle {
@@ -75,6 +94,9 @@ func (c *blobCache) sweep() {
 // putHead records a head with its parsed content.
 func (d *decoder) putHead(name cluster.Unit, kv KeyValue, fetched map[units.Hash][]byte) error {
 	old := d.snap.Units[name]
+	if old != nil {
+		d.blobs.forget(old.Spec.Blob, name)
+	}
 	spec, err := decode[cluster.UnitSpec](kv)
 	u := &cluster.UnitHead{Name: name, Spec: spec, Rev: kv.ModRev}
 	switch {
@@ -99,6 +121,7 @@ func (d *decoder) putHead(name cluster.Unit, kv KeyValue, fetched map[units.Hash
 // same content; the name is the only thing in which the two differ.
 func (d *decoder) parse(u *cluster.UnitHead, b *content) {
 	if b == nil {
+		d.blobs.await(u.Spec.Blob, u.Name)
 		u.Bad = fmt.Sprintf("content %s is missing or damaged in the store", u.Spec.Blob.Short())
 		return
 	}
@@ -124,8 +147,11 @@ func (d *decoder) parse(u *cluster.UnitHead, b *content) {
 }
 
 func (d *decoder) dropHead(name cluster.Unit) {
-	if u := d.snap.Units[name]; u != nil && u.File != nil {
-		d.blobs.release(u.Spec.Blob)
+	if u := d.snap.Units[name]; u != nil {
+		d.blobs.forget(u.Spec.Blob, name)
+		if u.File != nil {
+			d.blobs.release(u.Spec.Blob)
+		}
 	}
 	d.snap.DeleteUnit(name)
 }
@@ -162,12 +188,11 @@ func (d *decoder) arrived(h units.Hash, raw []byte) {
 	if raw == nil || d.blobs.has(h) {
 		return
 	}
-	for _, old := range d.snap.Units {
-		if old.Spec.Blob != h || old.File != nil {
-			continue
-		}
-		u := &cluster.UnitHead{Name: old.Name, Spec: old.Spec, Rev: old.Rev}
-		d.parse(u, d.blobs.use(h, u.Name, map[units.Hash][]byte{h: raw}))
+	for _, name := range slices.Sorted(maps.Keys(d.blobs.waiting[h])) {
+		d.blobs.forget(h, name)
+		old := d.snap.Units[name]
+		u := &cluster.UnitHead{Name: name, Spec: old.Spec, Rev: old.Rev}
+		d.parse(u, d.blobs.use(h, name, map[units.Hash][]byte{h: raw}))
 		d.snap.SetUnit(u)
 		d.judge(u)
 	}

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// TestContentThatNoHeadAwaits: a submit of many units is as many contents, each before its
+// head. Each must cost the same however many units there are.
+func TestContentThatNoHeadAwaits(t *testing.T) {
+	const many = 20_000
+	d := newDecoder(newKeys(""), time.Now, newBlobCache())
+	raw := []byte("[Service]\nExecStart=/bin/true\n")
+	for i := range many {
+		name := cluster.Unit(fmt.Sprintf("u%d.service", i))
+		d.snap.SetUnit(&cluster.UnitHead{Name: name, Spec: cluster.UnitSpec{Blob: units.Hash(name)}})
+	}
+	begun := time.Now()
+	for i := range many {
+		d.arrived(units.Hash(fmt.Sprint(i)), raw)
+	}
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("%d contents beside %d units took %s, want a second at most", many, many, took)
+	}
+}
+
+// TestContentAfterItsHeads: heads that a person restored before their content get it when
+// it comes, but not those that have another by then, or are gone.
+func TestContentAfterItsHeads(t *testing.T) {
+	d := newDecoder(newKeys(""), time.Now, newBlobCache())
+	raw := []byte("[Service]\nExecStart=/bin/true\n")
+	late, other := units.HashOf(raw), units.HashOf([]byte("x"))
+	head := func(name cluster.Unit, h units.Hash) {
+		t.Helper()
+		value, err := encode(cluster.UnitSpec{Blob: h})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.putHead(name, KeyValue{Key: d.keys.unit(name), Value: value, ModRev: 1}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []cluster.Unit{"a.service", "b.service", "moved.service", "gone.service"} {
+		head(name, late)
+	}
+	head("moved.service", other)
+	d.dropHead("gone.service")
+	d.arrived(late, raw)
+	for name, want := range map[cluster.Unit]bool{"a.service": true, "b.service": true, "moved.service": false} {
+		if u := d.snap.Units[name]; (u.File != nil) != want || (u.Bad == "") != want {
+			t.Errorf("%s after its content came: file %v, bad %q, want a file: %v", name, u.File != nil, u.Bad, want)
+		}
+	}
+	if d.snap.Units["gone.service"] != nil {
+		t.Error("a head that is gone came back with its content")
+	}
+	if uses := d.blobs.known[late].uses; uses != 2 {
+		t.Errorf("uses of the content = %d, want 2", uses)
+	}
+	if len(d.blobs.waiting[late]) != 0 || len(d.blobs.waiting[other]) != 1 {
+		t.Errorf("waiting = %v, want moved.service alone", d.blobs.waiting)
+	}
+}
