@@ -167,6 +167,13 @@ func (f *fence) want(needed bool) (changed bool) {
 	return changed
 }
 
+// wanted reports whether there were fenced units at the last word.
+func (f *fence) wanted() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.needed
+}
+
 func (f *fence) poke() {
 	select {
 	case f.kick <- struct{}{}:
@@ -179,7 +186,7 @@ func (f *fence) load(boot string) error {
 	ok, err := readJSON(f.path, &had)
 	f.file = fenceFile{Boot: boot}
 	if ok && err == nil && had.Boot == boot {
-		f.file = had
+		f.file, f.needed = had, had.Raised
 		for _, t := range had.Timers {
 			f.last = max(f.last, t.Fire)
 		}

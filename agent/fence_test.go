@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,5 +177,43 @@ func TestBusySystemdAloneKillsNobody(t *testing.T) {
 		if n := w.count("kill", ""); n != 0 {
 			t.Errorf("%d units were killed, want none", n)
 		}
+	})
+}
+
+// deaf is a systemd whose daemon-reload fails.
+type deaf struct {
+	Systemd
+	on *atomic.Bool
+}
+
+func (d deaf) Reload(ctx context.Context) error {
+	if d.on.Load() {
+		return errors.New("no space left on device")
+	}
+	return d.Systemd.Reload(ctx)
+}
+
+// Files without the fence are no reason to lower it: what systemd has read is.
+func TestUnfencingWaitsForTheReload(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		var failing atomic.Bool
+		w.bend = func(d *Doors) { d.Systemd = deaf{d.Systemd, &failing} }
+		w.start()
+		p := w.launchFenced("single.service")
+		w.settled(map[string]cluster.Placement{"single.service": p})
+		before := w.invocations()
+		failing.Store(true)
+		p.Fence = false
+		p = w.order("single.service", p)
+		w.pass(3 * time.Minute)
+		w.same(before)
+		w.stop()
+		w.start() // the next agent knows no better
+		w.pass(3 * time.Minute)
+		w.same(before)
+		failing.Store(false)
+		w.settled(map[string]cluster.Placement{"single.service": p})
+		w.until("the fence to come down", func() bool { return len(w.host.Running()) == 1 })
+		w.same(before)
 	})
 }

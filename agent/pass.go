@@ -225,6 +225,9 @@ func (a *Agent) noteFence(o orders, p presenceState) {
 			needed, names = true, append(names, n)
 		}
 	}
+	if a.owesLoad && a.fence.wanted() {
+		needed = true // the files say otherwise, but systemd has not read them yet
+	}
 	a.fence.guards(names)
 	if a.fence.want(needed) && needed && p.settled {
 		a.presence.poke() // a confirmation now, not at the next renewal
