@@ -76,6 +76,7 @@ base() {
       systemd-sysctl.service systemd-timesyncd.service console-getty.service getty.target apt-daily.timer apt-daily-upgrade.timer; do
       ln -sf /dev/null "$tmp/etc/systemd/system/$unit"
     done
+    rm -rf "$cache"/images/nested-????????????
     mv "$tmp" "$final"
   fi
   echo "$final"

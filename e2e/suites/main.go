@@ -35,8 +35,8 @@ func suites() []suite {
 	hostLabs := []string{"hosts-test", "hosts-crash", "hosts-old"}
 	labs := []string{"e2e", "commands", "contract", "debian12", "ignition"}
 	return []suite{
-		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", "-shuffle=on", "-skip=^TestMutations$", "./..."}, env: []string{"SIM_SEEDS=3"}, budget: 6 * time.Minute},
-		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "CGO_ENABLED=0"}, budget: 3 * time.Minute},
+		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", "-shuffle=on", "-skip=^TestMutations$", "./..."}, env: []string{"SIM_SEEDS=3", "CGO_ENABLED=1"}, budget: 6 * time.Minute},
+		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "CGO_ENABLED=0"}, budget: 5 * time.Minute},
 		{name: "Butane files", in: []string{"test"}, dir: "install/butane", tests: []string{"-count=1", "./..."}, budget: 2 * time.Minute},
 		{name: "hosts", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "./e2e/hosts"}, budget: 4 * time.Minute, labs: hostLabs},
 		{name: "scenarios", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "./e2e"}, budget: 12 * time.Minute, labs: labs},
