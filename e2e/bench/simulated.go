@@ -75,16 +75,19 @@ func starts(ctx context.Context, b *bench) error {
 
 // idle counts what is written while nothing happens.
 func idle(ctx context.Context, b *bench) error {
-	for units, fleet := range map[int]float64{500: 76, 2000: 301} {
+	for _, c := range []struct {
+		units int
+		fleet float64
+	}{{500, 76}, {2000, 301}} {
 		for _, onEtcd := range []bool{true, false} {
-			r, err := play(ctx, sim.BenchIdle, sim.BenchOptions{Hosts: 10, Units: units, Window: 8 * time.Second}, onEtcd)
+			r, err := play(ctx, sim.BenchIdle, sim.BenchOptions{Hosts: 10, Units: c.units, Window: 8 * time.Second}, onEtcd)
 			if err != nil {
 				return err
 			}
 			b.add(row{
-				what:   fmt.Sprintf("idle writes, %d units on 10 agents, %s (%s)", units, r.Window, places[onEtcd]),
+				what:   fmt.Sprintf("idle writes, %d units on 10 agents, %s (%s)", c.units, r.Window, places[onEtcd]),
 				figure: fmt.Sprintf("%.1f/s, and 5 keep-alives/s", r.PerSecond()), aim: "keep-alives only", met: r.Puts == 0,
-				anchor: fmt.Sprintf("fleet %.0f/s", fleet), ratio: "all of it",
+				anchor: fmt.Sprintf("fleet %.0f/s", c.fleet), ratio: "all of it",
 			})
 		}
 	}
