@@ -102,6 +102,7 @@ type Agent struct {
 	changed []string
 	all     bool // any unit may have changed
 	problem string
+	hung    string // why systemd is of no help now
 	waiting string
 	status  map[cluster.Unit]cluster.Status
 }
@@ -126,6 +127,7 @@ func New(doors Doors, opt Options) (*Agent, error) {
 		seen: map[cluster.Unit]Observed{}, dirty: map[cluster.Unit]bool{}, flying: map[cluster.Unit]flight{},
 		retries: map[cluster.Unit]*backoff{}, said: map[cluster.Unit]string{},
 	}
+	a.doors.Systemd = patient{doors.Systemd, a.answered}
 	return a, a.build()
 }
 
@@ -291,8 +293,12 @@ func (a *Agent) State() State {
 	now := a.doors.Clock.Boottime()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	problem := a.problem
+	if a.hung != "" {
+		problem = a.hung
+	}
 	return State{
-		Frozen: o.frozen, Taken: p.taken, Refused: p.refused, Waiting: a.waiting, Problem: a.problem,
+		Frozen: o.frozen, Taken: p.taken, Refused: p.refused, Waiting: a.waiting, Problem: problem,
 		Store: o.view.Store, Revision: o.view.Revision, Away: a.link.away(), Lease: p.lease,
 		Fenced: now < a.fence.current().until, Missing: o.missing,
 	}

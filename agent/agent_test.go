@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -497,6 +499,42 @@ func TestUnreadableOrderHoldsBackOnlyItsUnit(t *testing.T) {
 		w.settled(map[string]cluster.Placement{"odd.service": odd, "web.service": web})
 		if n := w.count("start", "odd.service"); n != 2 {
 			t.Errorf("odd.service was started %d times, want 2", n)
+		}
+	})
+}
+
+// hung is a systemd that answers nothing while it is on.
+type hung struct {
+	Systemd
+	on *atomic.Bool
+}
+
+func (d hung) Units(ctx context.Context, names []cluster.Unit) (map[cluster.Unit]Observed, error) {
+	if d.on.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return d.Systemd.Units(ctx, names)
+}
+
+func TestHungSystemdIsTold(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		var on atomic.Bool
+		w.bend = func(d *Doors) { d.Systemd = hung{d.Systemd, &on} }
+		w.start()
+		web := w.launch("web.service", "/bin/web")
+		w.settled(map[string]cluster.Placement{"web.service": web})
+		before := w.invocations()
+		on.Store(true)
+		late := w.launch("late.service", "/bin/web")
+		w.until("the problem to be told", func() bool { return strings.Contains(w.agent.State().Problem, "systemd does not answer") })
+		on.Store(false)
+		w.settled(map[string]cluster.Placement{"late.service": late})
+		if st := w.agent.State(); st.Problem != "" {
+			t.Errorf("problem = %q after systemd answered, want none", st.Problem)
+		}
+		if now := w.invocations(); now["web.service"] != before["web.service"] {
+			t.Error("web.service was touched")
 		}
 	})
 }

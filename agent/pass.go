@@ -150,7 +150,10 @@ func (a *Agent) ask(ctx context.Context, names map[cluster.Unit]bool, all bool) 
 			told = append(told, string(n))
 		}
 		slices.Sort(told)
-		if err := a.doors.Changes.Watch(ctx, told); err != nil {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if err := a.doors.Changes.Watch(limited, told); err != nil {
+			a.answered(err)
 			return fmt.Errorf("watch units: %w", err)
 		}
 		a.watched = len(names)
