@@ -58,3 +58,11 @@ func TestTableRefuses(t *testing.T) {
 type errString string
 
 func (e errString) Error() string { return string(e) }
+
+// TestDo runs a real suite: one test of this package.
+func TestDo(t *testing.T) {
+	r := suite{name: "self", tests: []string{"-count=1", "-run=^TestRead$", "."}, env: []string{"CGO_ENABLED=0"}, budget: 5 * time.Minute}.do(t.Context())
+	if r.err != nil || r.tests != 1 || r.failed != 0 {
+		t.Errorf("do() = %d tests, %d failed, %v, want one that passed", r.tests, r.failed, r.err)
+	}
+}
