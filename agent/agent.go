@@ -178,6 +178,7 @@ func (a *Agent) build() error {
 		me:   cluster.Alive{Address: o.Info.Address, Boot: a.boot, Version: o.Info.Version},
 		path: filepath.Join(o.RunDir, "lease.json"), kick: make(chan struct{}, 1),
 		renewed: a.fence.confirm,
+		fenced:  a.keeper.fenced,
 		began:   func() { a.keeper.ask() },
 		tell:    func() { a.rouse(); a.reporter.poke() },
 	}

@@ -110,6 +110,19 @@ func (k *keeper) orders() orders {
 	return orders{view: k.mem.View, held: k.held, boot: k.mem.Boot, frozen: k.frozen, read: k.read, missing: k.missing}
 }
 
+// fenced reports whether fenced units are ordered here, as far as is known: an order that
+// cannot be read may be one.
+func (k *keeper) fenced() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range k.mem.View.Place {
+		if p.Fence {
+			return true
+		}
+	}
+	return len(k.mem.View.Bad) > 0
+}
+
 // isReady reports whether a unit file's bytes are at hand.
 func (k *keeper) isReady(h units.Hash) bool {
 	k.mu.Lock()

@@ -29,6 +29,7 @@ type presence struct {
 	link    *link
 	log     *slog.Logger
 	metrics *metrics
+	fenced  func() bool              // fenced units are ordered here
 	tell    func()                   // the state changed
 	renewed func(fire time.Duration) // a renewal was confirmed: the switch must fire at fire
 	began   func()                   // a life began: orders must be read again
@@ -78,9 +79,14 @@ func (w *watch) read(left, now time.Duration, long time.Duration) (renewed, over
 }
 
 // longEnough is how long another life is watched: two renewal intervals, and long enough
-// for the readings to tell.
-func longEnough(renewal time.Duration) time.Duration {
-	return max(2*renewal, renewal+2*readings)
+// for the readings to tell. Where fenced units are ordered it is as long as they may run on a
+// twin that was cut off just before: who ends its life lets them be placed elsewhere.
+func longEnough(timing cluster.Timing, fenced bool) time.Duration {
+	long := max(2*timing.Renewal(), timing.Renewal()+2*readings)
+	if fenced {
+		long = max(long, timing.Switch+cluster.Accuracy+timing.StopBudget)
+	}
+	return long
 }
 
 func (p *presence) current() presenceState {
@@ -299,7 +305,7 @@ func (p *presence) observe(ctx context.Context) (next time.Duration, over bool) 
 		return p.timing.Renewal(), false
 	}
 	w := &p.watch
-	renewed, over := w.read(left, now, longEnough(p.timing.Renewal()))
+	renewed, over := w.read(left, now, longEnough(p.timing, p.fenced()))
 	if renewed {
 		if !w.rose {
 			w.rose = true

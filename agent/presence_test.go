@@ -122,7 +122,7 @@ func TestWatchTellsALivingTwin(t *testing.T) {
 							age = (now + 2*renewal) % renewal
 						}
 						left := (ttl - age).Truncate(time.Second)
-						_, ended := w.read(left, now, longEnough(renewal))
+						_, ended := w.read(left, now, longEnough(cluster.Timing{TTL: ttl}, false))
 						over = over || ended || left <= 0 // it lapses
 					}
 					if over == lives {
@@ -198,5 +198,25 @@ func TestRefusedVersionWithoutALifeTouchesNothing(t *testing.T) {
 		}
 		refuse.Store(false)
 		w.until("the unit to run", func() bool { return len(w.invocations()) == 1 })
+	})
+}
+
+// A life that a cut-off twin may hold is not ended before the twin's fenced units must be.
+func TestHostWithFencedUnitsWatchesItsOldLifeLonger(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.launchFenced("single.service")
+		w.settled(map[string]cluster.Placement{"single.service": p})
+		life, timing := w.alive(), cluster.DefaultTiming()
+		w.pass(20 * time.Second)
+		w.stop()
+		w.host.Reboot()
+		w.start()
+		begun := time.Now()
+		w.until("the old life to end", func() bool { return w.alive() != life })
+		if d, least := time.Since(begun), timing.Switch+cluster.Accuracy+timing.StopBudget; d < least {
+			t.Errorf("the old life was ended after %s, want at least %s", d, least)
+		}
+		w.settled(map[string]cluster.Placement{"single.service": p})
 	})
 }
