@@ -219,6 +219,22 @@ func (s *Store) Withdraw(ctx context.Context, l Lease) error {
 	return nil
 }
 
+// IsAlive says whether a host lives.
+func (s *Store) IsAlive(ctx context.Context, host cluster.HostID) (bool, error) {
+	_, ok, _, err := s.one(ctx, s.keys.alive(host))
+	return ok, err
+}
+
+// IsRemoved says whether an operator gave a host up.
+func (s *Store) IsRemoved(ctx context.Context, host cluster.HostID) (bool, error) {
+	kv, ok, _, err := s.one(ctx, s.keys.host(host))
+	if err != nil || !ok {
+		return false, err
+	}
+	spec, err := decode[cluster.HostSpec](kv)
+	return spec.Removed != nil, err
+}
+
 // Alive reads all signs of life at one revision.
 func (s *Store) Alive(ctx context.Context) (map[cluster.HostID]cluster.Alive, error) {
 	out := map[cluster.HostID]cluster.Alive{}

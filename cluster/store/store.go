@@ -49,6 +49,8 @@ type Store struct {
 	barrier barrier           // the newest one that a leader of this process wrote
 	reports map[cluster.HostID]reported
 
+	verdicts map[string]versionVerdict // on this process' versions
+
 	collectMu sync.Mutex
 	unnamed   map[units.Hash]unnamedBlob
 }

@@ -304,6 +304,20 @@ func testCheckVersion(e *env) {
 	e.noErr("CheckVersion beside 0.1.0", e.s.CheckVersion(e.ctx, "0.2.3", host(1)))
 	e.wantErr("CheckVersion beside 0.1.0", e.s.CheckVersion(e.ctx, "0.3.0", host(1)), store.ErrSchema)
 	e.noErr("CheckVersion beside oneself", e.s.CheckVersion(e.ctx, "0.3.0", host(2)))
+	e.put("alive/"+string(host(3)), `{"version":"9.0.0"}`)
+	e.noErr("CheckVersion of a version that was allowed: the others are read once", e.s.CheckVersion(e.ctx, "0.2.3", host(1)))
+	for h, want := range map[cluster.HostID]bool{host(3): true, host(4): false} {
+		if got, err := e.s.IsAlive(e.ctx, h); got != want || err != nil {
+			e.Errorf("IsAlive(%s) = got %v, %v, want %v", h.Short(), got, err, want)
+		}
+	}
+	_, err := e.s.PutHostSpec(e.ctx, host(3), 0, cluster.HostSpec{Removed: &cluster.Note{Who: "x"}})
+	e.noErr("PutHostSpec", err)
+	for h, want := range map[cluster.HostID]bool{host(3): true, host(4): false} {
+		if got, err := e.s.IsRemoved(e.ctx, h); got != want || err != nil {
+			e.Errorf("IsRemoved(%s) = got %v, %v, want %v", h.Short(), got, err, want)
+		}
+	}
 }
 
 func TestCheckVersion(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/coreos/go-semver/semver"
 
@@ -57,12 +58,33 @@ func CheckVersion(self, schema string, others map[cluster.HostID]string) error {
 	return nil
 }
 
+// refusedFor is how long a refusal is believed: reading all signs of life costs as much as
+// there are hosts, and after an outage all of them ask.
+const refusedFor = 30 * time.Second
+
+// versionVerdict is what the versions of the others said of one daemon of this process.
+type versionVerdict struct {
+	err   error
+	until time.Time // of a refusal; a permission holds for this process
+}
+
 // CheckVersion reads the schema and the versions of the other live daemons and judges
-// by them; a daemon asks before it announces itself.
+// by them; a daemon asks before it announces itself. The others are read once: from then on
+// the leader watches the versions.
 func (s *Store) CheckVersion(ctx context.Context, self string, me cluster.HostID) error {
 	id, err := s.Identity(ctx)
 	if err != nil {
 		return err
+	}
+	if err := checkSchema(id.Schema); err != nil {
+		return err
+	}
+	who := string(me) + " " + self
+	s.mu.Lock()
+	v, known := s.verdicts[who]
+	s.mu.Unlock()
+	if known && (v.err == nil || time.Now().Before(v.until)) {
+		return v.err
 	}
 	live, err := s.Alive(ctx)
 	if err != nil {
@@ -74,5 +96,12 @@ func (s *Store) CheckVersion(ctx context.Context, self string, me cluster.HostID
 			others[host] = a.Version
 		}
 	}
-	return CheckVersion(self, id.Schema, others)
+	v = versionVerdict{CheckVersion(self, id.Schema, others), time.Now().Add(refusedFor)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.verdicts == nil {
+		s.verdicts = map[string]versionVerdict{}
+	}
+	s.verdicts[who] = v
+	return v.err
 }
