@@ -24,11 +24,7 @@ func (d *Daemon) newJoiner(ctx context.Context) error {
 			id, err := d.store.Identity(ctx)
 			return id.ID, err
 		},
-		Alive: func(ctx context.Context, id cluster.HostID) (bool, error) {
-			alive, err := d.store.Alive(ctx)
-			_, ok := alive[id]
-			return ok, err
-		},
+		Alive: d.store.IsAlive, Removed: d.removed,
 		Hosts: func(ctx context.Context) (int, error) {
 			alive, err := d.store.Alive(ctx)
 			return len(alive), err

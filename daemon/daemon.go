@@ -60,6 +60,7 @@ type Daemon struct {
 	members  *members.EtcdMembers // of our own etcd; nil with one that is not ours
 	ready    func()               // called when the API listens; nil = tell systemd
 	leads    leads
+	removals removals
 
 	transport http.RoundTripper // to other daemons
 }
@@ -208,7 +209,7 @@ func listenLocal(path string) (net.Listener, error) {
 func (d *Daemon) serve(ctx context.Context, l net.Listener, overTLS bool) error {
 	server := &http.Server{
 		Handler: d.api.Handler(), BaseContext: func(net.Listener) context.Context { return ctx },
-		ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
 	go func() {

@@ -171,3 +171,28 @@ func TestAdmits(t *testing.T) {
 		}
 	}
 }
+
+// TestRemoved: a host without a mirror asks the store, and remembers the answer for a while.
+func TestRemoved(t *testing.T) {
+	ctx := t.Context()
+	backend := memory.New(memory.Options{Kind: true})
+	t.Cleanup(backend.Close)
+	st := store.New(backend, "", store.Options{})
+	if _, err := st.Init(ctx); err != nil {
+		t.Fatal(err)
+	}
+	gone, here := cluster.HostID(strings.Repeat("a", 32)), cluster.HostID(strings.Repeat("b", 32))
+	if _, err := st.PutHostSpec(ctx, gone, 0, cluster.HostSpec{Removed: &cluster.Note{Who: "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	d := &Daemon{store: st}
+	for id, want := range map[cluster.HostID]bool{gone: true, here: false} {
+		if got, err := d.removed(ctx, id); got != want || err != nil {
+			t.Errorf("removed(%s) = %v, %v, want %v", id.Short(), got, err, want)
+		}
+	}
+	d.store = nil
+	if !d.isRemoved(ctx, gone) || d.isRemoved(ctx, here) {
+		t.Error("the last word is not remembered")
+	}
+}

@@ -7,10 +7,15 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 )
 
-// maxBody is more than any request here needs.
-const maxBody = 64 << 10
+// The most that a request here may take. Who joins is a stranger yet.
+const (
+	maxBody      = 64 << 10
+	bodyWithin   = 10 * time.Second
+	answerWithin = 30 * time.Second // etcd may take as long to accept a member
+)
 
 // Handler serves JoinPath and RenewPath. It belongs on a listener with
 // Identity.ServerTLS, in front of whatever demands a client certificate: who joins has none.
@@ -36,13 +41,18 @@ func answer[Q, A any](w http.ResponseWriter, r *http.Request, do func(context.Co
 		writeRefusal(w, refuse(http.StatusForbidden, "plain-text", "this is for TLS only", "use https"))
 		return
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	defer cancel()
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyWithin)) // where there is no connection there is nothing to wait for
 	var req Q
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	if err := d.Decode(&req); err != nil {
 		writeRefusal(w, refuse(http.StatusBadRequest, "bad-request", fmt.Sprintf("request is not the JSON it should be: %v", err), ""))
 		return
 	}
-	res, err := do(r.Context(), req)
+	_ = control.SetReadDeadline(time.Time{})
+	res, err := do(ctx, req)
 	if err != nil {
 		ref := asRefusal(err)
 		j.Log.Info("request refused", "path", r.URL.Path, "remote", r.RemoteAddr, "reason", ref.Message)

@@ -244,6 +244,9 @@ func TestHandle(t *testing.T) {
 		"alive": {[]Member{one}, func(_ *JoinRequest, j *Joiner) {
 			j.Alive = func(context.Context, cluster.HostID) (bool, error) { return true, nil }
 		}, "", "a host with machine id " + hostB + " is alive in the cluster; if it is this one, stop flotilla-agent here first; if this machine is a copy, remove /etc/machine-id and run systemd-machine-id-setup", nil},
+		"removed": {[]Member{one}, func(_ *JoinRequest, j *Joiner) {
+			j.Removed = func(context.Context, cluster.HostID) (bool, error) { return true, nil }
+		}, "", "host " + hostB + " was removed from the cluster and may not join; flotilla host restore " + cluster.HostID(hostB).Short() + " takes it back", nil},
 		"version": {[]Member{one}, func(_ *JoinRequest, j *Joiner) {
 			j.CheckVersion = func(v string) error { return errors.New("version " + v + " is too old") }
 		}, "", "version 0.1.0 is too old; install the cluster's version of flotilla here", nil},

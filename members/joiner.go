@@ -48,20 +48,32 @@ type Joiner struct {
 	Alive func(ctx context.Context, id cluster.HostID) (bool, error)
 	// Hosts counts the hosts that are alive; needed beside an etcd that is not ours.
 	Hosts func(ctx context.Context) (int, error)
+	// Removed says whether an operator gave a host up: it gets no new certificate. nil = nobody asks.
+	Removed func(ctx context.Context, id cluster.HostID) (bool, error)
 	// CheckVersion refuses versions that cannot work with this cluster; nil = all may join.
 	CheckVersion func(version string) error
 	Now          func() time.Time
 	Log          *slog.Logger
 
-	mu sync.Mutex
+	once sync.Once
+	turn chan struct{} // of capacity one: one join at a time
+}
+
+// enter waits for the turn to change the cluster. It is given back with leave.
+func (j *Joiner) enter(ctx context.Context) (leave func(), err error) {
+	j.once.Do(func() { j.turn = make(chan struct{}, 1) })
+	select {
+	case j.turn <- struct{}{}:
+		return func() { <-j.turn }, nil
+	case <-ctx.Done():
+		return nil, later("busy", "another host is just joining", "")
+	}
 }
 
 // Handle admits a host. The token is consumed last: a join that failed on the way,
 // whatever the reason, can be repeated with the same token, and one whose answer
 // was lost with a new one.
 func (j *Joiner) Handle(ctx context.Context, req JoinRequest, remote string) (JoinResponse, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	who, err := req.check()
 	if err != nil {
 		return JoinResponse{}, err
@@ -80,6 +92,11 @@ func (j *Joiner) Handle(ctx context.Context, req JoinRequest, remote string) (Jo
 	if err := j.admissible(ctx, req); err != nil {
 		return JoinResponse{}, err
 	}
+	leave, err := j.enter(ctx) // only who has a token gets that far
+	if err != nil {
+		return JoinResponse{}, err
+	}
+	defer leave()
 	res, undo, err := j.place(ctx, req, who)
 	if err != nil {
 		return JoinResponse{}, err
@@ -182,6 +199,9 @@ func (j *Joiner) admissible(ctx context.Context, req JoinRequest) error {
 			return refuse(http.StatusConflict, "version", err.Error(), "install the cluster's version of flotilla here")
 		}
 	}
+	if err := j.kept(ctx, req.Host, "may not join"); err != nil {
+		return err
+	}
 	if j.Alive == nil {
 		return nil
 	}
@@ -191,6 +211,21 @@ func (j *Joiner) admissible(ctx context.Context, req JoinRequest) error {
 	}
 	if alive {
 		return later("duplicate-host", fmt.Sprintf("a host with machine id %s is alive in the cluster", req.Host), "if it is this one, stop flotilla-agent here first; if this machine is a copy, remove /etc/machine-id and run systemd-machine-id-setup")
+	}
+	return nil
+}
+
+// kept refuses a host that an operator gave up.
+func (j *Joiner) kept(ctx context.Context, host, what string) error {
+	if j.Removed == nil {
+		return nil
+	}
+	removed, err := j.Removed(ctx, cluster.HostID(host))
+	if err != nil {
+		return fmt.Errorf("ask whether host %s was removed: %w", host, err)
+	}
+	if removed {
+		return refuse(http.StatusForbidden, "removed", fmt.Sprintf("host %s was removed from the cluster and %s", host, what), "flotilla host restore "+cluster.HostID(host).Short()+" takes it back")
 	}
 	return nil
 }

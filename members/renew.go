@@ -18,10 +18,13 @@ import (
 )
 
 // Renew gives a host that shows its present certificate a new one with the same names.
-func (j *Joiner) Renew(_ context.Context, req RenewRequest, state *tls.ConnectionState) (RenewResponse, error) {
+func (j *Joiner) Renew(ctx context.Context, req RenewRequest, state *tls.ConnectionState) (RenewResponse, error) {
 	role, name := Peer(state)
 	if role != Host {
 		return RenewResponse{}, refuse(http.StatusUnauthorized, "no-host", "only a host may renew its certificate, showing the present one", "")
+	}
+	if err := j.kept(ctx, name, "gets no new certificate"); err != nil {
+		return RenewResponse{}, err
 	}
 	ca, err := j.ca()
 	if err != nil {
