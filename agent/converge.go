@@ -91,8 +91,9 @@ type Observed struct {
 	Fragment   string // path of the unit file that systemd uses
 	Invocation string // new at each start
 	NeedReload bool
-	Since      time.Time
-	Restarts   int // automatic ones, by systemd
+	Since      time.Time     // for people: the wall clock may be set
+	Changed    time.Duration // the same on CLOCK_MONOTONIC; 0 = never
+	Restarts   int           // automatic ones, by systemd
 	ExitStatus int
 }
 

@@ -106,11 +106,29 @@ func TestFencedUnitThatMovedAwayIsNotStarted(t *testing.T) {
 	})
 }
 
+// skewed is a systemd whose wall clock was set while units ran.
+type skewed struct{ Systemd }
+
+func (d skewed) Units(ctx context.Context, names []cluster.Unit) (map[cluster.Unit]Observed, error) {
+	seen, err := d.Systemd.Units(ctx, names)
+	for n, o := range seen {
+		o.Since = o.Since.Add(time.Hour)
+		seen[n] = o
+	}
+	return seen, err
+}
+
 func TestFencedUnitThatFailedBeforeIsNotStartedByTheFence(t *testing.T) {
+	t.Run("clock kept", func(t *testing.T) { failedBefore(t, nil) })
+	t.Run("clock set", func(t *testing.T) { failedBefore(t, func(d *Doors) { d.Systemd = skewed{d.Systemd} }) })
+}
+
+func failedBefore(t *testing.T, bend func(*Doors)) {
 	bad := func(name string) (fake.Behaviour, bool) {
 		return fake.Behaviour{Exits: true, Run: 5 * time.Second, Status: 3}, name == "bad.service"
 	}
 	inWorld(t, kind(), fake.Options{Behave: bad}, func(w *world) {
+		w.bend = bend
 		w.start()
 		w.launchFenced("bad.service")
 		good := map[string]cluster.Placement{"good.service": w.launchFenced("good.service")}

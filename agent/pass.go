@@ -255,10 +255,11 @@ func (a *Agent) noteFence(o orders, p presenceState) {
 // endedBefore reports whether a unit had ended by itself before the switch fired.
 func (a *Agent) endedBefore(name cluster.Unit, fired time.Duration) bool {
 	o := a.seen[name]
-	if !o.Stopped() || o.Since.IsZero() {
+	if !o.Stopped() || o.Changed == 0 {
 		return false
 	}
-	return a.doors.Clock.Boottime()-time.Since(o.Since) < fired-cluster.Accuracy
+	ago := a.doors.Clock.Monotonic() - o.Changed
+	return a.doors.Clock.Boottime()-ago < fired-cluster.Accuracy
 }
 
 // oneshot reports whether a unit runs to completion. Content that is not at hand

@@ -40,6 +40,7 @@ func (h host) Units(ctx context.Context, names []cluster.Unit) (map[cluster.Unit
 			Invocation: u.InvocationID,
 			NeedReload: u.NeedDaemonReload,
 			Since:      u.StateChange,
+			Changed:    u.StateChangeMono,
 			Restarts:   u.NRestarts,
 			ExitStatus: u.ExecMainStatus,
 		}

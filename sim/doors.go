@@ -39,7 +39,7 @@ func (m machine) Units(ctx context.Context, names []cluster.Unit) (map[cluster.U
 		out[cluster.Unit(u.Name)] = agent.Observed{
 			State:    units.State{Load: u.Load, Active: u.Active, Sub: u.Sub, Result: u.Result},
 			Fragment: u.FragmentPath, Invocation: u.InvocationID, NeedReload: u.NeedDaemonReload,
-			Since: u.StateChange, Restarts: u.NRestarts, ExitStatus: u.ExecMainStatus,
+			Since: u.StateChange, Changed: u.StateChangeMono, Restarts: u.NRestarts, ExitStatus: u.ExecMainStatus,
 		}
 	}
 	return out, m.gate.pass()

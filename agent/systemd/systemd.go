@@ -25,9 +25,10 @@ type Unit struct {
 	NeedDaemonReload bool
 	MainPID          int
 	DropInPaths      []string
-	StateChange      time.Time // when Active last changed; zero if it never did
-	NRestarts        int       // automatic restarts since the last explicit start
-	ExecMainStatus   int       // exit status or signal number of the last main process
+	StateChange      time.Time     // when Active last changed; zero if it never did
+	StateChangeMono  time.Duration // the same on CLOCK_MONOTONIC
+	NRestarts        int           // automatic restarts since the last explicit start
+	ExecMainStatus   int           // exit status or signal number of the last main process
 }
 
 // The words of Unit.Load and Unit.Active that callers decide on.

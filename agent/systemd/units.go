@@ -94,6 +94,7 @@ func details(path dbus.ObjectPath, u *Unit, failed *error) []request {
 		get("Unit", "NeedDaemonReload", func(v any) { u.NeedDaemonReload, _ = v.(bool) }),
 		get("Unit", "InvocationID", func(v any) { u.InvocationID = invocation(v) }),
 		get("Unit", "StateChangeTimestamp", func(v any) { u.StateChange = instant(v) }),
+		get("Unit", "StateChangeTimestampMonotonic", func(v any) { u.StateChangeMono = sinceBoot(v) }),
 	}
 	switch kind := u.Name[strings.LastIndexByte(u.Name, '.')+1:]; kind {
 	case "service":
@@ -112,6 +113,11 @@ func details(path dbus.ObjectPath, u *Unit, failed *error) []request {
 func invocation(v any) string {
 	id, _ := v.([]byte)
 	return hex.EncodeToString(id)
+}
+
+func sinceBoot(v any) time.Duration {
+	us, _ := v.(uint64)
+	return time.Duration(us) * time.Microsecond
 }
 
 func instant(v any) time.Time {

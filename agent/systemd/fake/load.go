@@ -193,6 +193,9 @@ func (h *Host) report(name string) systemd.Unit {
 		r.InvocationID, r.MainPID = u.invocation, u.pid
 		r.NRestarts, r.ExecMainStatus = u.restarts, u.status
 		r.StateChange = u.changed
+		if !u.changed.IsZero() {
+			r.StateChangeMono = max(u.changed.Sub(h.bootedAt), time.Microsecond)
+		}
 	}
 	return r
 }

@@ -71,7 +71,7 @@ func life(t *testing.T, h Host) {
 	must(t, h, systemd.Start, name, systemd.Done)
 	u := mustUnit(t, h, name)
 	wantState(t, u, systemd.Loaded, systemd.Active, "running", "success")
-	if u.MainPID == 0 || len(u.InvocationID) != 32 || u.StateChange.Before(before) || u.NRestarts != 0 || u.NeedDaemonReload {
+	if u.MainPID == 0 || len(u.InvocationID) != 32 || u.StateChange.Before(before) || u.StateChangeMono <= 0 || u.NRestarts != 0 || u.NeedDaemonReload {
 		t.Errorf("a running unit = %+v, want a process, an invocation and a fresh time", u)
 	}
 	if want := filepath.Join(h.Folder, prefix+name); u.FragmentPath != want {
