@@ -107,6 +107,18 @@ func TestUnitsVerify(t *testing.T) {
 	}
 }
 
+// TestAgentLeavesNothing: what the agent started, such as journalctl, ends with it. Workloads
+// are units of their own.
+func TestAgentLeavesNothing(t *testing.T) {
+	text, err := files.ReadFile("flotilla-agent.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "KillMode=") || !strings.Contains(string(text), "\nTimeoutStopSec=20\n") {
+		t.Errorf("flotilla-agent.service does not end its whole control group in time:\n%s", text)
+	}
+}
+
 // TestVagrantfile has Vagrant read the Vagrantfile at the top.
 func TestVagrantfile(t *testing.T) {
 	vagrant, err := exec.LookPath("vagrant")
