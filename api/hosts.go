@@ -3,14 +3,13 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -117,8 +116,6 @@ func (s *Server) findHost(ctx context.Context, word string) (Host, error) {
 	return Host{}, Refuse(http.StatusConflict, "write more digits of the id", "%q fits %d hosts", word, len(found))
 }
 
-var labelKey = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
-
 // patchHost answers PATCH /v1/hosts/HOST.
 func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 	var p HostPatch
@@ -162,9 +159,13 @@ func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 
 func checkPatch(p HostPatch) error {
 	for _, k := range slices.Sorted(maps.Keys(p.Labels)) {
-		v := p.Labels[k]
-		if !labelKey.MatchString(k) || v != nil && (*v == "" || len(*v) > 1024 || strings.ContainsFunc(*v, unicode.IsControl)) {
-			return Refuse(http.StatusBadRequest, "write key=value, or key- to remove it; a key is made of letters, digits and _ . -", "label %q: not a label", k)
+		err := units.CheckLabelKey(k)
+		if v := p.Labels[k]; v != nil {
+			err = units.CheckLabel(k, *v)
+		}
+		var bad *units.Error
+		if errors.As(err, &bad) {
+			return Refuse(http.StatusBadRequest, bad.Hint, "%s: %s", bad.File, bad.Msg)
 		}
 	}
 	return nil

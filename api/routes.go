@@ -124,6 +124,9 @@ func (s *Server) allow(least Role, h http.HandlerFunc) http.HandlerFunc {
 		case role < least:
 			s.fail(w, Refuse(http.StatusForbidden, "use an administrator's certificate: flotilla admin-cert NAME",
 				"%s %s is not for the certificate of host %s", r.Method, r.URL.Path, cluster.HostID(name).Short()))
+		case role == RoleHost && s.opt.Removed != nil && s.opt.Removed(r.Context(), cluster.HostID(name)):
+			s.fail(w, Refuse(http.StatusForbidden, "flotilla host restore "+cluster.HostID(name).Short()+" takes it back",
+				"host %s was removed from the cluster", cluster.HostID(name).Short()))
 		default:
 			h(w, r)
 		}

@@ -94,6 +94,7 @@ type Options struct {
 	Admit    http.Handler // answers /v1/join and /v1/renew
 	Peers    Peers
 	Peer     func(*tls.ConnectionState) (Role, string)   // who is at the other end, by a verified certificate
+	Removed  func(context.Context, cluster.HostID) bool  // an operator gave the host up; nil = nobody asks
 	Leave    func(context.Context, cluster.HostID) error // takes a host's etcd member out; nil = etcd is not ours
 	Logs     Logs
 	Local    func() Local

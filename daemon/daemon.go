@@ -258,7 +258,7 @@ func (d *Daemon) apiOptions() api.Options {
 	out := api.Options{
 		Host: d.host, Name: d.opt.Config.Name, Version: d.opt.Version,
 		Store:  users{store: d.store, backend: d.backend, prefix: d.opt.Config.Prefix, seen: d.remembered},
-		Tokens: tokens{d}, Admit: d.joiner.Handler(), Peers: d, Peer: peer, Logs: d.logs, Local: d.local,
+		Tokens: tokens{d}, Admit: d.joiner.Handler(), Peers: d, Peer: peer, Logs: d.logs, Local: d.local, Removed: d.isRemoved,
 		Plan: d.opt.Plan, Now: time.Now, Classify: classify, Log: d.log,
 		Metrics: promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{}),
 	}
