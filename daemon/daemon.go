@@ -67,12 +67,17 @@ type Daemon struct {
 
 // Run wires a daemon and runs it until ctx ends.
 func Run(ctx context.Context, opt Options) error {
-	d, err := New(ctx, opt)
+	release, err := lockHost(opt.RunDir)
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	return d.run(ctx)
+	d, err := New(ctx, opt)
+	if err != nil {
+		return errors.Join(err, release())
+	}
+	err = d.run(ctx)
+	d.close()
+	return errors.Join(err, release())
 }
 
 // New connects the parts. What is wrong with configuration or certificates is told here.
@@ -148,14 +153,14 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 
 // run runs all parts; the first that fails ends the others.
 func (d *Daemon) run(ctx context.Context) error {
-	local, err := listenLocal(filepath.Join(d.opt.RunDir, "flotilla.sock"))
-	if err != nil {
-		return err
-	}
 	address := net.JoinHostPort(d.opt.Config.Address, strconv.Itoa(d.opt.Config.APIPort))
 	remote, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen for other hosts: %w (is another flotilla running?)", err)
+	}
+	local, err := listenLocal(filepath.Join(d.opt.RunDir, "flotilla.sock"))
+	if err != nil {
+		return errors.Join(err, remote.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.agent.Run(ctx) })

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -36,6 +37,10 @@ func InitStore(ctx context.Context, c members.Config, log *slog.Logger) error {
 // RunAlone runs a whole cluster in this process: etcd, agent, leader and API of one host.
 // ready is called once its API answers.
 func RunAlone(ctx context.Context, opt Options, ready func()) error {
+	release, err := lockHost(opt.RunDir)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	up := make(chan struct{})
 	etcd := opt.Config.EtcdMemberConfig()
@@ -59,5 +64,5 @@ func RunAlone(ctx context.Context, opt Options, ready func()) error {
 		d.ready = ready
 		return d.run(ctx)
 	})
-	return group.Wait()
+	return errors.Join(group.Wait(), release())
 }

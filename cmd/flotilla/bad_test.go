@@ -45,7 +45,7 @@ func badCommandLines() []badWords {
 		{"host label h1", 2, `host label needs a host and labels: flotilla host label h1 disk=ssd old-$`},
 		{"host label h1 disk", 2, `label "disk": write key=value, or key- to remove it$`},
 		{"host label h9 disk=ssd", 1, `no host "h9" in the cluster (flotilla list-machines shows them)$`},
-		{"host label h1 di$k=ssd", 1, `label "di$k": not a label (write key=value, or key- to remove it; a key is made of letters, digits and _ . -)$`},
+		{"host label h1 di$k=ssd", 1, `label di$k: is no name of a label (a key is made of letters, digits and _ . - /, at most 128, and does not end in -)$`},
 		{"host remove", 2, `host remove needs one host$`},
 		{"host remove h1", 1, `h1 is alive: only an absent host can be removed (run flotilla leave there, or stop its flotilla-agent first)$`},
 		{"orphan stop h1", 2, `orphan stop needs a host and a unit: flotilla orphan stop h1 web.service$`},

@@ -27,7 +27,7 @@ func daemonCommands() []*cli.Command {
 		{Name: "agent", Category: groupDaemons, Usage: "run this host's daemon (flotilla-agent.service does)", Action: runAgent, Flags: []cli.Flag{
 			verbose,
 			&cli.BoolFlag{Name: "candidate", Usage: "mirror the cluster and stand for leader without an etcd member"},
-			&cli.Float64Flag{Name: "storm", Value: 1.0 / 3, Usage: "part of the hosts that may be absent before failover waits for a person; 1 = never waits"},
+			&cli.Float64Flag{Name: "storm", Value: 1.0 / 3, Usage: "part of the hosts that may be absent before failover waits for a person; 1 = never waits; give all candidates the same, the leader's counts"},
 		}},
 		{Name: "etcd", Category: groupDaemons, Usage: "run this host's etcd member (flotilla-etcd.service does)", Action: runEtcd, Flags: []cli.Flag{verbose}},
 		{Name: "dev", Category: groupDaemons, Usage: "run a whole cluster on this machine's systemd, in the foreground", Action: runDev, Flags: []cli.Flag{
@@ -110,6 +110,11 @@ func runDev(c *cli.Context) error {
 	user := c.Bool("user")
 	if !user && os.Getuid() != 0 {
 		return fmt.Errorf("dev uses this machine's systemd and needs root: sudo flotilla dev, or flotilla dev --user")
+	}
+	if member := members.DefaultPaths().Config(); !user {
+		if _, err := os.Stat(member); err == nil {
+			return fmt.Errorf("%s: this host is a member of a cluster, and dev would share its systemd and its socket: use flotilla dev --user, or another machine", member)
+		}
 	}
 	dir, run := "/var/lib/flotilla-dev", "/run/flotilla"
 	if user {
