@@ -50,47 +50,6 @@ func (d *Daemon) newJoiner(ctx context.Context) error {
 	return nil
 }
 
-// endpointsEvery is how often a host asks which etcd members there are.
-const endpointsEvery = time.Minute
-
-// keepEndpoints learns of etcd members that came or went, for this process and, on disk,
-// for the next one: a host must find the cluster whichever members are away.
-func (d *Daemon) keepEndpoints(ctx context.Context) error {
-	if d.members == nil {
-		return nil
-	}
-	tick := time.NewTicker(endpointsEvery)
-	defer tick.Stop()
-	for {
-		if err := d.learnEndpoints(ctx); err != nil && ctx.Err() == nil {
-			d.log.Debug("ask which etcd members there are", "err", err)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (d *Daemon) learnEndpoints(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	found, err := d.members.Endpoints(ctx)
-	if err != nil {
-		return err
-	}
-	changed, err := members.SaveEndpoints(d.opt.Paths, found)
-	if err != nil {
-		return err
-	}
-	if changed {
-		d.log.Info("etcd members changed", "endpoints", found)
-		d.backend.SetEndpoints(inOrder(d.opt.Config, found))
-	}
-	return nil
-}
-
 // tokens shows the API and the joiner the store's tokens.
 type tokens struct{ d *Daemon }
 
