@@ -196,3 +196,14 @@ func TestRemoved(t *testing.T) {
 		t.Error("the last word is not remembered")
 	}
 }
+
+// TestLogsOfTheDaemons: what etcd says on a host belongs to the host's lines.
+func TestLogsOfTheDaemons(t *testing.T) {
+	own := logOptions("", 0, true)
+	if got := append([]string{own.Unit}, own.Also...); !slices.Equal(got, []string{members.ServiceAgent, members.ServiceEtcd}) || own.Lines != -1 || !own.Follow {
+		t.Errorf("logOptions of the daemons = %+v, want agent and etcd, what comes", own)
+	}
+	if one := logOptions("a.service", 5, false); one.Unit != "a.service" || len(one.Also) != 0 || one.Lines != 5 {
+		t.Errorf("logOptions of a unit = %+v, want it alone", one)
+	}
+}

@@ -42,19 +42,22 @@ func (d *Daemon) remembered() (known cluster.Identity, frozen, ok bool) {
 	return s.Store, s.Frozen != "", s.Store.ID != ""
 }
 
-// ownUnits are the daemons' own services, whose lines "flotilla logs HOST" shows.
-var ownUnits = []string{members.ServiceAgent, members.ServiceEtcd}
-
-// logs reads this host's journal; unit "" is the daemons' own lines.
-func (d *Daemon) logs(ctx context.Context, unit string, lines int, follow bool, emit func(api.LogEntry) error) error {
-	if unit == "" {
-		unit = ownUnits[0]
-	}
+// logOptions says what to read of the journal; unit "" is the daemons' own services, whose
+// lines "flotilla logs HOST" shows.
+func logOptions(unit string, lines int, follow bool) systemd.LogOptions {
 	opt := systemd.LogOptions{Unit: unit, Lines: lines, Follow: follow}
+	if unit == "" {
+		opt.Unit, opt.Also = members.ServiceAgent, []string{members.ServiceEtcd}
+	}
 	if lines == 0 {
 		opt.Lines = -1
 	}
-	for e, err := range d.journal.Logs(ctx, opt) {
+	return opt
+}
+
+// logs reads this host's journal; unit "" is the daemons' own lines.
+func (d *Daemon) logs(ctx context.Context, unit string, lines int, follow bool, emit func(api.LogEntry) error) error {
+	for e, err := range d.journal.Logs(ctx, logOptions(unit, lines, follow)) {
 		if err != nil {
 			return err
 		}

@@ -48,14 +48,26 @@ func (h host) Units(ctx context.Context, names []cluster.Unit) (map[cluster.Unit
 	return out, nil
 }
 
-// verbs are the agent's kinds of jobs in systemd's words.
-var verbs = map[agent.Kind]systemd.Verb{agent.Start: systemd.Start, agent.Stop: systemd.Stop, agent.Restart: systemd.Restart}
+// verb is an agent's kind of job in systemd's word, and none of it for what is no job.
+func verb(k agent.Kind) systemd.Verb {
+	switch k {
+	case agent.Start:
+		return systemd.Start
+	case agent.Stop:
+		return systemd.Stop
+	case agent.Restart:
+		return systemd.Restart
+	default:
+		var none systemd.Verb
+		return none
+	}
+}
 
 // Jobs enqueues all jobs and waits for all.
 func (h host) Jobs(ctx context.Context, jobs []agent.Job) []agent.JobResult {
 	plain := make([]systemd.Job, len(jobs))
 	for i, j := range jobs {
-		plain[i] = systemd.Job{Name: string(j.Unit), Verb: verbs[j.Verb]}
+		plain[i] = systemd.Job{Name: string(j.Unit), Verb: verb(j.Verb)}
 	}
 	out := make([]agent.JobResult, len(jobs))
 	for i, r := range h.Manager.Jobs(ctx, plain) {

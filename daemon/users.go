@@ -90,26 +90,30 @@ func (u users) StopOrphan(ctx context.Context, w cluster.Where, by cluster.Note)
 	return u.store.StopOrphan(ctx, w, by)
 }
 
-// faults are the errors of the rooms behind the API, with their HTTP status and remedy.
-var faults = []struct {
+// fault is an error of a room behind the API, with its HTTP status and remedy.
+type fault struct {
 	err  error
 	code int
 	hint string
-}{
-	{store.ErrNotFound, http.StatusNotFound, "flotilla status shows what there is"},
-	{store.ErrConflict, http.StatusConflict, "read it again and repeat"},
-	{store.ErrTooLarge, http.StatusRequestEntityTooLarge, "send less at once"},
-	{store.ErrForeignStore, http.StatusServiceUnavailable, "flotilla accept-store, if that is meant"},
-	{store.ErrNoStore, http.StatusServiceUnavailable, "flotilla accept-store, if etcd was wiped on purpose"},
-	{store.ErrReadOnly, http.StatusServiceUnavailable, "free space in etcd, then etcdctl alarm disarm"},
-	{store.ErrSchema, http.StatusServiceUnavailable, "upgrade flotilla on this host"},
-	{store.ErrAmbiguous, http.StatusGatewayTimeout, "it may have happened: look, then repeat"},
-	{context.DeadlineExceeded, http.StatusServiceUnavailable, "does etcd have a majority? see flotilla status"},
+}
+
+func faults() []fault {
+	return []fault{
+		{store.ErrNotFound, http.StatusNotFound, "flotilla status shows what there is"},
+		{store.ErrConflict, http.StatusConflict, "read it again and repeat"},
+		{store.ErrTooLarge, http.StatusRequestEntityTooLarge, "send less at once"},
+		{store.ErrForeignStore, http.StatusServiceUnavailable, "flotilla accept-store, if that is meant"},
+		{store.ErrNoStore, http.StatusServiceUnavailable, "flotilla accept-store, if etcd was wiped on purpose"},
+		{store.ErrReadOnly, http.StatusServiceUnavailable, "free space in etcd, then etcdctl alarm disarm"},
+		{store.ErrSchema, http.StatusServiceUnavailable, "upgrade flotilla on this host"},
+		{store.ErrAmbiguous, http.StatusGatewayTimeout, "it may have happened: look, then repeat"},
+		{context.DeadlineExceeded, http.StatusServiceUnavailable, "does etcd have a majority? see flotilla status"},
+	}
 }
 
 // classify gives an error its HTTP status and remedy.
 func classify(err error) (int, string) {
-	for _, f := range faults {
+	for _, f := range faults() {
 		if errors.Is(err, f.err) {
 			return f.code, f.hint
 		}

@@ -28,6 +28,7 @@ type Journal struct {
 // LogOptions say which entries are wanted. Zero values are no limit.
 type LogOptions struct {
 	Unit   string    // empty: the whole host
+	Also   []string  // more units, whose lines stand between that one's
 	Lines  int       // the last that many; with Follow, before what comes; negative: none
 	Follow bool      // go on until ctx ends
 	Since  time.Time // at or after
@@ -85,11 +86,14 @@ func (j Journal) args(opts LogOptions) []string {
 	if opts.After != "" {
 		args = append(args, "--after-cursor="+opts.After)
 	}
-	switch {
-	case opts.Unit != "" && j.User:
-		args = append(args, "--user-unit="+opts.Unit)
-	case opts.Unit != "":
-		args = append(args, "--unit="+opts.Unit)
+	match := "--unit="
+	if j.User {
+		match = "--user-unit="
+	}
+	for _, unit := range append([]string{opts.Unit}, opts.Also...) {
+		if unit != "" {
+			args = append(args, match+unit)
+		}
 	}
 	return args
 }

@@ -31,6 +31,7 @@ func TestJournalArguments(t *testing.T) {
 		{Journal{}, LogOptions{}, nil},
 		{Journal{}, LogOptions{Unit: "web.service", Lines: 5}, []string{"--lines=5", "--unit=web.service"}},
 		{Journal{User: true}, LogOptions{Unit: "web.service", Follow: true}, []string{"--lines=all", "--follow", "--user-unit=web.service"}},
+		{Journal{}, LogOptions{Unit: "a.service", Also: []string{"b.service"}}, []string{"--unit=a.service", "--unit=b.service"}},
 		{Journal{}, LogOptions{Follow: true, Lines: -1}, []string{"--lines=0", "--follow"}},
 		{Journal{}, LogOptions{Since: time.Unix(7, 5000), Boot: "0", After: "c"}, []string{"--since=@7.000005", "--boot=0", "--after-cursor=c"}},
 	}
