@@ -297,6 +297,9 @@ func (k *keeper) check(ctx context.Context) (frozen string, err error) {
 func (k *keeper) fresh(ctx context.Context, asked int64) (frozen string, err error) {
 	limited, cancel := context.WithTimeout(ctx, k.limit)
 	defer cancel()
+	k.mu.Lock()
+	known := k.mem // what the watch sees while the answer is on its way does not count against it
+	k.mu.Unlock()
 	v, err := k.views.View(limited, k.host)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -306,7 +309,7 @@ func (k *keeper) fresh(ctx context.Context, asked int64) (frozen string, err err
 	}
 	k.link.up()
 	k.mu.Lock()
-	why := k.mem.Judge(v)
+	why := known.Judge(v)
 	was := k.frozen
 	k.frozen, k.read = why, max(k.read, asked)
 	k.mu.Unlock()

@@ -84,7 +84,11 @@ func (m Memory) Step(v cluster.View, boot string) Memory {
 	if v.Accepted != nil && !slices.Contains(used, v.Accepted.ID) {
 		used = append(slices.Clone(used), v.Accepted.ID)
 	}
-	return Memory{View: v, Boot: boot, Used: used}
+	next := Memory{View: v, Boot: boot, Used: used}
+	if !m.accepts(v) {
+		next = next.Saw(cluster.View{Store: m.View.Store, Seen: m.Seen})
+	}
+	return next
 }
 
 // viewDisk keeps a Memory and the content it names: view.json and blob/<sha256>.

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -146,5 +148,42 @@ func TestSetBackStoreStaysFrozen(t *testing.T) {
 	wiped := cluster.View{Revision: 1}
 	if got := known.Freeze(wiped, known.Judge(wiped)).Judge(view(2, 101, nil)); got != "" {
 		t.Errorf("Judge of the store that was away and is back = %q, want none", got)
+	}
+}
+
+// lagging is a store whose answer was true when it was given and comes late: meanwhile the
+// watch saw more.
+type lagging struct {
+	Views
+	answer cluster.View
+	before func()
+}
+
+func (d lagging) View(context.Context, cluster.HostID) (cluster.View, error) {
+	d.before()
+	return d.answer, nil
+}
+
+func (d lagging) Pin(cluster.Identity) {}
+
+func TestLateAnswerIsNoSetBack(t *testing.T) {
+	at := func(revision, seen int64) cluster.View {
+		return cluster.View{Store: cluster.Identity{ID: "aaaa", Generation: 1}, Revision: revision, Seen: seen}
+	}
+	k, err := newKeeper(lagging{}, hostID, "boot", t.TempDir(), time.Second, &link{}, slog.New(slog.DiscardHandler), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.mem, k.held = Memory{View: at(369, 0)}, true
+	k.views = lagging{answer: at(371, 0), before: func() { k.saw(at(369, 372)) }}
+	if frozen, err := k.check(t.Context()); frozen != "" || err != nil {
+		t.Errorf("check = %q, %v, want the answer judged by what was seen before the question", frozen, err)
+	}
+	if got := k.mem.Judge(at(371, 0)); got == "" {
+		t.Error("what was seen meanwhile is forgotten")
+	}
+	k.views = lagging{answer: at(371, 0), before: func() {}}
+	if frozen, _ := k.check(t.Context()); frozen == "" {
+		t.Error("a question asked after 372 was seen and answered with 371 is no set-back")
 	}
 }
