@@ -117,7 +117,8 @@ func (s *Store) create(ctx context.Context, host cluster.HostID, a cluster.Alive
 		Else: []Range{{Key: key}},
 	})
 	if err != nil {
-		s.drop(ctx, id)
+		// The key may be there all the same, and the next announcement goes on with it: a late
+		// revocation would end that life. A lease that nothing uses lapses by itself.
 		return Lease{}, fmt.Errorf("announce host %s: %w", host, err)
 	}
 	if res.Succeeded {
