@@ -45,6 +45,9 @@ func TestUnclearAnnouncementIsNotRevoked(t *testing.T) {
 	if _, err := s.Announce(t.Context(), host(1), me, store.Lease{}); err == nil {
 		t.Fatal("Announce without an answer = no error")
 	}
+	if m.revoked != 0 {
+		t.Error("the lease was revoked although the key may hang on it")
+	}
 	l, err := s.Announce(t.Context(), host(1), me, store.Lease{})
 	if err != nil {
 		t.Fatal(err)
