@@ -165,7 +165,6 @@ type model struct {
 	r       *rand.Rand
 	have    Have
 	counter int
-	stopped map[cluster.Unit]bool
 	starts  map[string]int // by unit and counts
 }
 

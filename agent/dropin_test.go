@@ -15,14 +15,23 @@ func TestDropIn(t *testing.T) {
 		p    cluster.Placement
 		want string
 	}{
-		{"plain", "web.service", cluster.Placement{Generation: 7, Blob: "abc"},
-			"# flotilla: generation=7 blob=abc\n[Service]\nEnvironment=FLOTILLA_HOST=h FLOTILLA_UNIT=web.service\n"},
-		{"escaped name and stop deadline", `a\x2db.service`, cluster.Placement{Generation: 7, Blob: "abc", StopWithin: 90 * time.Second},
-			"# flotilla: generation=7 blob=abc\n[Service]\nEnvironment=FLOTILLA_HOST=h FLOTILLA_UNIT=a\\\\x2db.service\nTimeoutStopSec=90000ms\n"},
+		{
+			"plain", "web.service",
+			cluster.Placement{Generation: 7, Blob: "abc"},
+			"# flotilla: generation=7 blob=abc\n[Service]\nEnvironment=FLOTILLA_HOST=h FLOTILLA_UNIT=web.service\n",
+		},
+		{
+			"escaped name and stop deadline", `a\x2db.service`,
+			cluster.Placement{Generation: 7, Blob: "abc", StopWithin: 90 * time.Second},
+			"# flotilla: generation=7 blob=abc\n[Service]\nEnvironment=FLOTILLA_HOST=h FLOTILLA_UNIT=a\\\\x2db.service\nTimeoutStopSec=90000ms\n",
+		},
 		{"timer", "web.timer", cluster.Placement{Generation: 7, Blob: "abc"}, "# flotilla: generation=7 blob=abc\n"},
-		{"fenced", "web.service", cluster.Placement{Generation: 7, Blob: "abc", Fence: true, StopWithin: time.Minute},
+		{
+			"fenced", "web.service",
+			cluster.Placement{Generation: 7, Blob: "abc", Fence: true, StopWithin: time.Minute},
 			"# flotilla: generation=7 blob=abc\n[Unit]\nRequisite=flotilla-fence.target\nPartOf=flotilla-fence.target\nAfter=flotilla-fence.target\n" +
-				"[Service]\nEnvironment=FLOTILLA_HOST=h FLOTILLA_UNIT=web.service\nEnvironment=FLOTILLA_FENCE=7\nSendSIGKILL=yes\nTimeoutStopSec=3000ms\n"},
+				"[Service]\nEnvironment=FLOTILLA_HOST=h FLOTILLA_UNIT=web.service\nEnvironment=FLOTILLA_FENCE=7\nSendSIGKILL=yes\nTimeoutStopSec=3000ms\n",
+		},
 	}
 	for _, tt := range tests {
 		got := DropIn("h", tt.unit, tt.p, 3*time.Second)

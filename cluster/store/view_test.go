@@ -158,8 +158,11 @@ func TestFollowViewWithAnUnreadableOrder(t *testing.T) {
 			unit, order string
 			place, bad  int
 		}{
-			{"a.service", `{"state":"launched"}`, 1, 0}, {"b.service", `{"state":"dancing"}`, 1, 1},
-			{"a.service", `{"state":"dancing"}`, 0, 2}, {"b.service", `{"state":"gone"}`, 1, 1}, {"a.service", "", 1, 0},
+			{"a.service", `{"state":"launched"}`, 1, 0},
+			{"b.service", `{"state":"dancing"}`, 1, 1},
+			{"a.service", `{"state":"dancing"}`, 0, 2},
+			{"b.service", `{"state":"gone"}`, 1, 1},
+			{"a.service", "", 1, 0},
 		} {
 			if step.order == "" {
 				e.del(key + step.unit)

@@ -145,7 +145,7 @@ func TestSeed(t *testing.T) {
 		})
 		return log
 	}
-	if run(7) != run(7) {
+	if first, second := run(7), run(7); first != second {
 		t.Error("two runs with one seed differ")
 	}
 	if run(7) == run(8) {
