@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"flotilla/cluster"
+	"flotilla/units"
 )
 
 // source is one host that has log lines of a thing.
@@ -67,6 +68,10 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Header.Get(forwarded) != "" && v.Get("local") == "true" {
+		if _, err := units.ParseName(q.unit); q.unit != "" && err != nil { // no pattern over all that the host logs
+			s.fail(w, err)
+			return
+		}
 		s.localLogs(w, r, q)
 		return
 	}

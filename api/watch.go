@@ -83,6 +83,10 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, from int64, look 
 	seed := maphash.MakeSeed()
 	sent := map[string]uint64{}
 	for {
+		if !s.complete() { // a store that was wiped must not look like units that are gone
+			out.end(Refuse(http.StatusServiceUnavailable, "flotilla status says what to do", "the cluster cannot be read whole any more"))
+			return
+		}
 		began := s.opt.Now()
 		next := make(map[string]uint64, len(sent))
 		open, err := look(slices.Collect(maps.Keys(sent)), func(name string, v any) error {

@@ -172,7 +172,7 @@ func unitStatus(c *cli.Context, u api.Unit) error {
 		}
 		fmt.Fprintf(w, ", ordered %s", cmp.Or(i.Order, "nothing (orphan)"))
 		if i.Message != "" {
-			fmt.Fprintf(w, ": %s", i.Message)
+			fmt.Fprintf(w, ": %s", plain(i.Message))
 		}
 		fmt.Fprintln(w)
 	}
@@ -229,9 +229,9 @@ func explain(c *cli.Context) error {
 	if done, err := printThing(c, e); done {
 		return err
 	}
-	fmt.Fprintf(c.App.Writer, "%s: %s\n", e.Thing, e.Summary)
+	fmt.Fprintf(c.App.Writer, "%s: %s\n", e.Thing, plain(e.Summary))
 	for _, l := range e.Lines {
-		fmt.Fprintf(c.App.Writer, "  %s\n", l)
+		fmt.Fprintf(c.App.Writer, "  %s\n", plain(l))
 	}
 	return nil
 }
@@ -274,7 +274,7 @@ func logPrinter(c *cli.Context) func(api.LogEntry) error {
 		if c.String("output") == "json" {
 			return jsonLine(c, e)
 		}
-		_, err := fmt.Fprintf(c.App.Writer, "%s %s %s: %s\n", e.Time.Local().Format(time.StampMilli), e.Host, cmp.Or(e.Unit, "flotilla"), e.Message)
+		_, err := fmt.Fprintf(c.App.Writer, "%s %s %s: %s\n", e.Time.Local().Format(time.StampMilli), e.Host, cmp.Or(e.Unit, "flotilla"), plain(e.Message))
 		return err
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"sigs.k8s.io/yaml"
@@ -94,7 +96,7 @@ func printTable[T any](c *cli.Context, rows []T, columns []column[T]) error {
 	}
 	for _, row := range rows {
 		for i, col := range columns {
-			cells[i] = dash(col.value(row, c.Bool("full")))
+			cells[i] = plain(dash(col.value(row, c.Bool("full"))))
 		}
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
@@ -134,4 +136,22 @@ func printThing(c *cli.Context, v any) (ok bool, err error) {
 		return false, nil
 	}
 	return true, usagef("-o %s: want wide, json or yaml", c.String("output"))
+}
+
+// plain is text that cannot move the cursor, colour the screen or forge a line: what
+// containers print reaches a person's terminal through us.
+func plain(s string) string {
+	clean := func(r rune) bool { return r == '\t' || unicode.IsPrint(r) }
+	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if clean(r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+	}
+	return b.String()
 }
