@@ -73,8 +73,13 @@ func TestIgnition(t *testing.T) {
 		}
 	}
 	for _, h := range b.Lab.Hosts() {
-		if _, err := h.Exec(ctx, nil, "systemctl", "is-active", "everywhere.service"); err != nil {
-			t.Errorf("a global unit: %v", err)
+		// A host that has just rebooted is still alive by its old lease, and gets the unit a moment later.
+		err := hosts.Wait(ctx, time.Minute, "the global unit on "+h.Name(), func(ctx context.Context) error {
+			_, err := h.Exec(ctx, nil, "systemctl", "is-active", "everywhere.service")
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }
