@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -28,20 +29,28 @@ type suite struct {
 	env    []string
 	budget time.Duration
 	labs   []string // what to remove when it was ended in the middle
+	beside bool     // runs beside the suite before it
 }
 
-// suites are all there are. Those on hosts come one after another: they share two cores.
+// second are the scenarios that run beside the others: most of their time both wait
+// for leases to end.
+const second = "^Test(Fence|StoreWiped|ForeignEtcd|Debian12|Ignition|Systemd)"
+
+// suites are all there are. They come one after another but for those that say beside.
 func suites() []suite {
 	hostLabs := []string{"hosts-test", "hosts-crash", "hosts-old"}
-	labs := []string{"e2e", "commands", "contract", "debian12", "ignition"}
+	labs := []string{"e2e", "commands", "storm"}
+	secondLabs := []string{"e2e-second", "contract", "debian12", "ignition", "wipe", "external"}
 	return []suite{
 		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", "-shuffle=on", "-skip=^TestMutations$", "./..."}, env: []string{"SIM_SEEDS=3", "CGO_ENABLED=1"}, budget: 6 * time.Minute},
 		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "CGO_ENABLED=0"}, budget: 5 * time.Minute},
 		{name: "Butane files", in: []string{"test"}, dir: "install/butane", tests: []string{"-count=1", "./..."}, budget: 2 * time.Minute},
 		{name: "hosts", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "./e2e/hosts"}, budget: 4 * time.Minute, labs: hostLabs},
-		{name: "scenarios", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "./e2e"}, budget: 12 * time.Minute, labs: labs},
+		{name: "scenarios", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "-skip=" + second, "./e2e"}, budget: 15 * time.Minute, labs: labs},
+		{name: "scenarios, the others", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "-run=" + second, "./e2e"}, env: []string{"FLOTILLA_E2E_LAB=e2e-second"}, budget: 15 * time.Minute, labs: secondLabs, beside: true},
 		{name: "simulator, 1000 seeds", in: []string{"long"}, tests: []string{"-count=1", "-timeout=15m", "./sim"}, env: []string{"SIM_SEEDS=1000", "CGO_ENABLED=0"}, budget: 15 * time.Minute},
-		{name: "scenarios, three times", in: []string{"long"}, tests: []string{"-tags=e2e", "-count=3", "-timeout=60m", "./e2e"}, budget: 45 * time.Minute, labs: labs},
+		{name: "scenarios, three times", in: []string{"long"}, tests: []string{"-tags=e2e", "-count=3", "-timeout=60m", "-skip=" + second, "./e2e"}, budget: 45 * time.Minute, labs: labs},
+		{name: "the others, three times", in: []string{"long"}, tests: []string{"-tags=e2e", "-count=3", "-timeout=60m", "-run=" + second, "./e2e"}, env: []string{"FLOTILLA_E2E_LAB=e2e-second"}, budget: 45 * time.Minute, labs: secondLabs, beside: true},
 		{name: "fuzz unit files", in: []string{"long"}, tests: []string{"-run=^$", "-fuzz=^FuzzParse$", "-fuzztime=2m", "./units"}, budget: 5 * time.Minute},
 		{name: "fuzz patterns", in: []string{"long"}, tests: []string{"-run=^$", "-fuzz=^FuzzExpand$", "-fuzztime=1m", "./units"}, budget: 5 * time.Minute},
 		{name: "make demo on a clean machine", in: []string{"long"}, run: []string{"e2e/hosts/nested.sh", "make", "demo"}, budget: 20 * time.Minute},
@@ -56,13 +65,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	began := time.Now()
-	var results []result
-	for _, s := range suites() {
-		if slices.Contains(s.in, os.Args[1]) && ctx.Err() == nil {
-			fmt.Printf("== %s\n", s.name)
-			results = append(results, s.do(ctx))
-		}
-	}
+	results := runAll(ctx, os.Args[1])
 	ok := table(os.Stdout, results, time.Since(began))
 	if ctx.Err() != nil {
 		fmt.Fprintln(os.Stderr, "suites: interrupted: "+strings.Join(os.Args[1:], " ")+" is not complete")
@@ -71,4 +74,30 @@ func main() {
 	if !ok {
 		os.Exit(1)
 	}
+}
+
+// runAll runs the suites of a group; what one says beside another is told apart by its name.
+func runAll(ctx context.Context, group string) []result {
+	var chosen []suite
+	for _, s := range suites() {
+		if slices.Contains(s.in, group) {
+			chosen = append(chosen, s)
+		}
+	}
+	results := make([]result, 0, len(chosen))
+	for len(chosen) > 0 && ctx.Err() == nil {
+		n := 1
+		for n < len(chosen) && chosen[n].beside {
+			n++
+		}
+		together := make([]result, n)
+		var wg sync.WaitGroup
+		for i, s := range chosen[:n] {
+			fmt.Printf("== %s\n", s.name)
+			wg.Go(func() { together[i] = s.do(ctx) })
+		}
+		wg.Wait()
+		results, chosen = append(results, together...), chosen[n:]
+	}
+	return results
 }
