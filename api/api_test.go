@@ -106,7 +106,7 @@ func start(t *testing.T, c *apitest.Cluster, names ...string) {
 // until watches units until each was once as ok wants it.
 func until(t *testing.T, c *apitest.Cluster, names []string, ok func(api.Unit) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	open := map[string]string{}
 	for _, n := range names {
@@ -343,7 +343,7 @@ func (w *goneWriter) Write([]byte) (int, error) {
 func TestWatchSendsWhatChangedAndWhatIsGone(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	start(t, c, "a.service", "other.service")
 	seen := make(chan api.Unit, 100)

@@ -20,15 +20,54 @@ type eventLog struct {
 	list  []Event // the newest remembered ones
 	total int     // how many there ever were
 	wake  chan struct{}
+	last  time.Time     // when the newest finished look began
+	seen  chan struct{} // closes when a look is done
+	asked chan struct{} // capacity one: somebody waits for a look
 }
 
-func newEventLog() *eventLog { return &eventLog{wake: make(chan struct{})} }
+func newEventLog() *eventLog {
+	return &eventLog{wake: make(chan struct{}), seen: make(chan struct{}), asked: make(chan struct{}, 1)}
+}
+
+// looked notes that a look which began then is done.
+func (l *eventLog) looked(began time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = began
+	close(l.seen)
+	l.seen = make(chan struct{})
+}
+
+// refresh has the loop look now, and waits for it: who asks what happened wants to be
+// told of what was done just before.
+func (l *eventLog) refresh(ctx context.Context, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, eventLater)
+	defer cancel()
+	for {
+		l.mu.Lock()
+		last, seen := l.last, l.seen
+		l.mu.Unlock()
+		if !last.Before(now) {
+			return
+		}
+		select {
+		case l.asked <- struct{}{}:
+		default:
+		}
+		select {
+		case <-seen:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // The loop of events looks at most every eventGap, rests eventRest times what a look cost,
 // and looks once more eventLater after a change: who leads is known with some delay.
 const (
 	eventGap   = 100 * time.Millisecond
 	eventRest  = 19
+	eventMost  = 5 * time.Second // a look that took long on a busy machine is not paid for minutes
 	eventLater = 2 * time.Second
 )
 
@@ -52,13 +91,22 @@ func (s *Server) followEvents(ctx context.Context) error {
 		if !due.IsZero() {
 			later.Reset(max(due.Sub(began), eventLater))
 		}
-		if !rest(ctx, max(eventGap, eventRest*s.opt.Now().Sub(began))) {
+		s.events.looked(began)
+		pause := time.NewTimer(min(max(eventGap, eventRest*s.opt.Now().Sub(began)), eventMost))
+		select {
+		case <-pause.C:
+		case <-s.events.asked:
+			pause.Stop()
+			continue
+		case <-ctx.Done():
+			pause.Stop()
 			return nil
 		}
 		select {
 		case <-wake:
 			later.Reset(eventLater)
 		case <-later.C:
+		case <-s.events.asked:
 		case <-ctx.Done():
 			return nil
 		}
@@ -121,6 +169,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
+	s.events.refresh(r.Context(), s.opt.Now())
 	out := newStream(w)
 	n := 0
 	for {

@@ -55,7 +55,7 @@ func nothing(err error, thing string) error {
 
 // explainUnit also returns the failed instances whose last log lines are still to be asked for.
 func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanation, []Instance) {
-	v := unitView(c, name, s.plans.at(c, s.opt).why(name))
+	v := unitView(c, name, s.plans.at(c, s.opt).verdict(c.Units[name], name))
 	head := c.Units[name]
 	out := Explanation{Thing: string(name), Summary: "as wanted: " + v.Target.String()}
 	switch {
@@ -182,7 +182,7 @@ func (e *Explanation) addOpen(c *cluster.Snapshot, was planned, h *cluster.Host)
 	}
 	n := 0
 	for _, name := range slices.Sorted(maps.Keys(h.Placed)) {
-		ok, _, reason := settled(c, name, was.why(name))
+		ok, _, reason := settled(c, name, was.verdict(c.Units[name], name))
 		if ok {
 			continue
 		}

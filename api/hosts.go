@@ -267,7 +267,7 @@ func (s *Server) summarise(c *cluster.Snapshot, v *Cluster) {
 	for _, n := range c.UnitNames() {
 		head := c.Units[n]
 		launched := head != nil && head.Spec.Target == units.Launched
-		ok, _, reason := settled(c, n, was.why(n))
+		ok, _, reason := settled(c, n, was.verdict(c.Units[n], n))
 		if launched {
 			v.Units++
 		}

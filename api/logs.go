@@ -144,7 +144,7 @@ func hostSource(h Host) source {
 func (s *Server) unitSources(name cluster.Unit, only *Host) (known bool, out []source) {
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
 		known = c.Units[name] != nil
-		for _, i := range unitView(c, name, "").Instances {
+		for _, i := range unitView(c, name, verdict{}).Instances {
 			known = true
 			if only == nil || only.ID == i.Host {
 				id := cluster.HostID(i.Host)

@@ -20,7 +20,9 @@ type plans struct {
 
 // planned is one plan, for look-ups.
 type planned struct {
+	rev     int64 // of the snapshot that was planned
 	waiting map[cluster.Unit]plan.Refusal
+	pending map[cluster.Unit]bool // the leader will decide on them next
 	storm   *plan.Storm
 	next    time.Time // when it can change by itself
 }
@@ -42,7 +44,13 @@ func (p *plans) at(c *cluster.Snapshot, opt Options) planned {
 		return p.was
 	}
 	r := plan.Plan(c, opt.Plan, began)
-	p.was = planned{waiting: make(map[cluster.Unit]plan.Refusal, len(r.Waiting)), storm: r.Storm, next: r.Next}
+	p.was = planned{
+		rev: c.Revision, storm: r.Storm, next: r.Next,
+		waiting: make(map[cluster.Unit]plan.Refusal, len(r.Waiting)), pending: make(map[cluster.Unit]bool, len(r.Decisions)),
+	}
+	for _, d := range r.Decisions {
+		p.was.pending[d.Unit] = true
+	}
 	for _, w := range r.Waiting {
 		p.was.waiting[w.Unit] = w
 	}
@@ -57,6 +65,16 @@ func (p *plans) good(rev int64, now time.Time) bool {
 		return false
 	}
 	return age < planRest*p.cost || rev == p.rev && age < planFor
+}
+
+// verdict is what the planner thinks of one unit.
+type verdict struct {
+	why     string // it waits for this; "" = it does not wait
+	pending bool   // the leader will decide on it next, or the plan is older than the unit's head
+}
+
+func (p planned) verdict(head *cluster.UnitHead, u cluster.Unit) verdict {
+	return verdict{why: p.why(u), pending: p.pending[u] || head != nil && p.rev < head.Rev}
 }
 
 // why is the planner's reason for a unit to wait, "" without one.

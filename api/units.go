@@ -21,7 +21,7 @@ func (s *Server) unit(w http.ResponseWriter, r *http.Request) {
 	var v Unit
 	found := false
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
-		v = unitView(c, name, s.plans.at(c, s.opt).why(name))
+		v = unitView(c, name, s.plans.at(c, s.opt).verdict(c.Units[name], name))
 		found = c.Units[name] != nil || len(v.Instances) > 0
 	})
 	if !found {
@@ -113,7 +113,7 @@ func (s *Server) views(names []cluster.Unit) []Unit {
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
 		was := s.plans.at(c, s.opt)
 		for _, n := range names {
-			views = append(views, unitView(c, n, was.why(n)))
+			views = append(views, unitView(c, n, was.verdict(c.Units[n], n)))
 		}
 	})
 	return views

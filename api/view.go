@@ -12,8 +12,8 @@ import (
 // unknown is what is shown of a unit on a host whose word cannot be believed.
 const unknown = "unknown"
 
-// unitView is a unit as the API shows it. waiting is the planner's refusal, if any.
-func unitView(s *cluster.Snapshot, name cluster.Unit, waiting string) Unit {
+// unitView is a unit as the API shows it. was is what the planner thinks of it.
+func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 	u := Unit{Name: string(name), Instances: []Instance{}}
 	head := s.Units[name]
 	if head != nil {
@@ -33,7 +33,7 @@ func unitView(s *cluster.Snapshot, name cluster.Unit, waiting string) Unit {
 	}
 	slices.SortFunc(u.Instances, func(a, b Instance) int { return cmp.Compare(a.Host, b.Host) })
 	u.State = reached(s, name)
-	u.Settled, u.Failed, u.Reason = settled(s, name, waiting)
+	u.Settled, u.Failed, u.Reason = settled(s, name, was)
 	return u
 }
 
@@ -94,10 +94,10 @@ func reached(s *cluster.Snapshot, name cluster.Unit) units.Target {
 }
 
 // settled says whether a unit is as wanted, whether it failed, and why it is not settled.
-func settled(s *cluster.Snapshot, name cluster.Unit, waiting string) (ok, failed bool, reason string) {
+func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) (ok, failed bool, reason string) {
 	head := s.Units[name]
 	if head == nil {
-		return goneEverywhere(s, name, waiting)
+		return goneEverywhere(s, name, was.why)
 	}
 	if head.Bad != "" {
 		return false, true, head.Bad
@@ -120,12 +120,14 @@ func settled(s *cluster.Snapshot, name cluster.Unit, waiting string) (ok, failed
 		return false, false, reason
 	case head.Spec.Target == units.Inactive && live > 0:
 		return false, false, "waiting for the leader to take it off its host"
-	case head.Spec.Target == units.Inactive, live > 0 && (waiting == "" || head.Req.Global):
+	case head.Spec.Target == units.Inactive:
 		return true, false, ""
-	case waiting != "":
-		return false, false, waiting
-	case head.Req.Global:
+	case head.Req.Global && !was.pending: // on every host that it fits, which may be none
 		return true, false, ""
+	case live > 0 && was.why == "" && !head.Req.Global:
+		return true, false, ""
+	case was.why != "" && !head.Req.Global:
+		return false, false, was.why
 	}
 	return false, false, "waiting for the leader to place it"
 }

@@ -30,7 +30,7 @@ func Run(seed uint64, dir string) (Outcome, error) { return newSchedule(seed).ru
 // Times that a cluster gets after the last fault.
 const (
 	settleLimit = 4 * time.Minute
-	quietBefore = 20 * time.Second
+	quietBefore = time.Minute
 	quietFor    = 6 * time.Minute // longer than the agents' safety pass
 )
 

@@ -249,7 +249,9 @@ func (s *Script) show() string {
 	total, copies, seen := 0, 0, map[cluster.Unit]int{}
 	var at []string
 	for _, t := range j.machines {
-		at = append(at, fmt.Sprintf("%s %d", t.name, len(t.up)))
+		if len(t.up) > 0 { // how many on each depends on how the starts fell into batches
+			at = append(at, t.name)
+		}
 		total += len(t.up)
 		for u := range t.up {
 			if seen[u]++; seen[u] > 1 && !strings.HasPrefix(string(u), global) {
@@ -257,7 +259,7 @@ func (s *Script) show() string {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "running %d (%s), on two hosts %d; agents started %d, stopped %d\n", total, strings.Join(at, ", "), copies, j.starts-s.starts, j.stops-s.stops)
+	fmt.Fprintf(&b, "running %d (on %s), on two hosts %d; agents started %d, stopped %d\n", total, strings.Join(at, ", "), copies, j.starts-s.starts, j.stops-s.stops)
 	s.starts, s.stops = j.starts, j.stops
 	if len(frozen) > 0 {
 		fmt.Fprintf(&b, "frozen: %s\n", strings.Join(frozen, ", "))

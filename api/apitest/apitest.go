@@ -162,7 +162,7 @@ func (c *Cluster) Left() []cluster.HostID {
 
 // Wait waits until the cluster is as ok wants it.
 func (c *Cluster) Wait(ctx context.Context, ok func(*cluster.Snapshot) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	wake, stop := c.Mirror.Subscribe()
 	defer stop()
@@ -181,7 +181,7 @@ func (c *Cluster) Wait(ctx context.Context, ok func(*cluster.Snapshot) bool) err
 }
 
 func (c *Cluster) waitLeader(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
