@@ -41,7 +41,7 @@ func (l *eventLog) looked(began time.Time) {
 // refresh has the loop look now, and waits for it: who asks what happened wants to be
 // told of what was done just before.
 func (l *eventLog) refresh(ctx context.Context, now time.Time) {
-	ctx, cancel := context.WithTimeout(ctx, eventLater)
+	ctx, cancel := context.WithTimeout(ctx, eventMost)
 	defer cancel()
 	for {
 		l.mu.Lock()
@@ -87,11 +87,11 @@ func (s *Server) followEvents(ctx context.Context) error {
 		}
 		if next != nil {
 			last = next
+			s.events.looked(began)
 		}
 		if !due.IsZero() {
 			later.Reset(max(due.Sub(began), eventLater))
 		}
-		s.events.looked(began)
 		pause := time.NewTimer(min(max(eventGap, eventRest*s.opt.Now().Sub(began)), eventMost))
 		select {
 		case <-pause.C:
