@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -132,6 +134,23 @@ func (r *result) take(e event, said map[string][]string) {
 			r.failed++
 		}
 		fmt.Printf("FAIL %s\n%s", key, strings.Join(said[key], ""))
+		delete(said, key)
+		if e.Test == "" {
+			r.unfinished(e.Package, said)
+		}
+	}
+}
+
+// unfinished shows what the tests of a failed package had printed that never ended: one
+// of them crashed the test binary. Each counts as failed.
+func (r *result) unfinished(pkg string, said map[string][]string) {
+	for _, key := range slices.Sorted(maps.Keys(said)) {
+		if !strings.HasPrefix(key, pkg+" ") {
+			continue
+		}
+		r.tests++
+		r.failed++
+		fmt.Printf("FAIL %s did not end\n%s", key, strings.Join(said[key], ""))
 		delete(said, key)
 	}
 }

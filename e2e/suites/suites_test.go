@@ -37,6 +37,24 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestReadCrash: a test that takes its binary down has no end of its own. It counts as
+// failed, and so do the tests that ran beside it.
+func TestReadCrash(t *testing.T) {
+	r := result{suite: suite{name: "s", budget: time.Minute}}
+	r.read(strings.NewReader(`{"Action":"run","Package":"p","Test":"A"}
+{"Action":"output","Package":"p","Test":"A","Output":"=== RUN   A\n"}
+{"Action":"output","Package":"p","Test":"A","Output":"SIGSEGV: segmentation violation\n"}
+{"Action":"output","Package":"q","Test":"B","Output":"=== RUN   B\n"}
+{"Action":"output","Package":"p","Output":"FAIL\tp\t2.9s\n"}
+{"Action":"fail","Package":"p"}
+{"Action":"pass","Package":"q","Test":"B"}
+{"Action":"pass","Package":"q"}
+`))
+	if r.tests != 2 || r.failed != 1 {
+		t.Errorf("read() = %d tests, %d failed, want 2 and 1", r.tests, r.failed)
+	}
+}
+
 // TestTableRefuses: a failed test, a failed suite and one without tests are not success.
 func TestTableRefuses(t *testing.T) {
 	for name, r := range map[string]result{
