@@ -222,6 +222,52 @@ func TestTemplateAndInstanceInOneBatch(t *testing.T) {
 	until(t, c, []string{"web@1.service", "web@2.service"}, func(u api.Unit) bool { return u.Settled && u.Template == "web@.service" })
 }
 
+// TestReplaceWithoutContent: an instance keeps what it was made of until a change says replace, which
+// then takes what the template holds by now. What is not there is not made in order to be lowered.
+func TestReplaceWithoutContent(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	old, now := units.HashOf([]byte(plainUnit)), units.HashOf([]byte(plainUnit+"# new\n"))
+	for _, step := range []struct {
+		what, send, note string
+		blob             units.Hash // of web@1.service afterwards; "" = there is none
+		restarts         int64
+	}{
+		{"template", change("web@.service", content(plainUnit)), "created", "", 0},
+		{"stop nothing", change("web@1.service", `"target":"loaded","only":"lower"`), `no unit "web@1.service" in the cluster`, "", 0},
+		{"unload nothing", change("web@1.service", `"target":"inactive","only":"lower"`), `no unit "web@1.service" in the cluster`, "", 0},
+		{"start", change("web@1.service", `"target":"launched"`), "made from web@.service", old, 0},
+		{"new template", change("web@.service", content(plainUnit+"# new\n")+`,"replace":true`), "replaced", old, 0},
+		{"start again", change("web@1.service", `"target":"launched"`), "", old, 0},
+		{"start --replace", change("web@1.service", `"target":"launched","replace":true`), "replaced by web@.service, restarting", now, 1},
+		{"start --replace again", change("web@1.service", `"target":"launched","replace":true`), "", now, 1},
+		{"content of its own", change("web@1.service", content(plainUnit)+`,"replace":true`), "replaced, restarting", old, 2},
+		{"stop", change("web@1.service", `"target":"loaded","only":"lower"`), "", old, 2},
+		{"load --replace", change("web@1.service", `"target":"loaded","only":"raise","replace":true`), "replaced by web@.service", now, 2},
+	} {
+		r := lines[api.Result](t, call(t, c.Hosts[0], "POST", "/v1/changes", step.send).body)[0]
+		said := r.Note
+		if r.Error != nil {
+			said = r.Error.Message
+		}
+		if said != step.note {
+			t.Errorf("%s = %q, want %q", step.what, said, step.note)
+		}
+		spec, _, err := c.Store.Unit(t.Context(), "web@1.service")
+		if step.blob == "" && err == nil || step.blob != "" && (err != nil || spec.Blob != step.blob || spec.Restart != step.restarts) {
+			t.Errorf("%s: web@1.service = %+v, %v, want %s restarted %d times", step.what, spec, err, step.blob.Short(), step.restarts)
+		}
+	}
+	// PUT without content changes what the body says and nothing else.
+	call(t, c.Hosts[0], "PUT", "/v1/units/web@.service", "{"+content(plainUnit)+"}")
+	if got := call(t, c.Hosts[0], "PUT", "/v1/units/web@1.service", `{"target":"launched"}`); got.status != http.StatusOK {
+		t.Fatalf("PUT = %d %s", got.status, got.body)
+	}
+	if spec, _, err := c.Store.Unit(t.Context(), "web@1.service"); err != nil || spec.Blob != now {
+		t.Errorf("after PUT web@1.service = %+v, %v, want its content kept", spec, err)
+	}
+}
+
 func TestThousandUnitsInOneBatch(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)

@@ -121,11 +121,11 @@ func checkChange(c Change) error {
 	if err != nil {
 		return err
 	}
-	if c.Target != nil && *c.Target != units.Inactive && name.IsTemplate() {
-		return Refuse(http.StatusBadRequest, fmt.Sprintf("start an instance, as in %s", name.With("1")),
-			"%s is a template and cannot be %s", name, *c.Target)
+	if done := c.asksOfHosts(); done != "" && name.IsTemplate() {
+		return Refuse(http.StatusBadRequest, fmt.Sprintf("name an instance, as in %s", name.With("1")),
+			"%s is a template and cannot be %s", name, done)
 	}
-	if c.Only != "" && c.Only != "raise" && c.Only != "lower" {
+	if c.Only != "" && c.Only != Raise && c.Only != Lower {
 		return Refuse(http.StatusBadRequest, "write raise or lower, or leave it out", "%s: only=%q", name, c.Only)
 	}
 	if c.IfMatch < mustNotExist {
@@ -145,6 +145,21 @@ func checkChange(c Change) error {
 		}
 	}
 	return err
+}
+
+// asksOfHosts is the participle of what a change asks hosts to do, "" when it asks nothing of them.
+func (c Change) asksOfHosts() string {
+	switch {
+	case c.Restart:
+		return "restarted"
+	case c.Target == nil || *c.Target == units.Inactive:
+		return ""
+	case *c.Target == units.Launched:
+		return "started"
+	case c.Only == Lower:
+		return "stopped"
+	}
+	return "loaded"
 }
 
 // applyChanges makes the changes with the given indexes durable. It returns the error that
@@ -233,112 +248,4 @@ func (s *Server) templates(ctx context.Context, batch []Change, indexes []int) (
 		}
 	}
 	return out, nil
-}
-
-// wish is a change with who asked, and in which request.
-type wish struct {
-	Change
-	by      cluster.Note
-	request string
-	placed  bool // on some host, though its head may be missing
-}
-
-// edit decides what a change makes of a head (nil = none), with a note for the user.
-func (c wish) edit(head *cluster.UnitHead, template *cluster.UnitSpec) (Edit, string, error) {
-	keep := Edit{Keep: true}
-	if c.request != "" && head != nil && head.Spec.Request == c.request {
-		return keep, "done by this request before", nil
-	}
-	if err := c.checkMatch(head); err != nil {
-		return keep, "", err
-	}
-	if c.Delete {
-		if head == nil && !c.placed {
-			return keep, "", noUnit(c.Name)
-		}
-		return Edit{By: c.by}, "destroyed", nil
-	}
-	next, blob, note, err := nextContent(c.Change, head, template)
-	if err != nil {
-		return keep, "", err
-	}
-	old := cluster.UnitSpec{}
-	if head != nil {
-		old = head.Spec
-	}
-	if err := moveTarget(c.Change, head, &next); err != nil {
-		return keep, "", err
-	}
-	if head != nil && next == old {
-		return keep, note, nil
-	}
-	next.By, next.Request = c.by, c.request
-	return Edit{Spec: &next, Blob: blob}, note, nil
-}
-
-func (c wish) checkMatch(head *cluster.UnitHead) error {
-	switch {
-	case c.IfMatch == 0:
-	case c.IfMatch == mustNotExist:
-		if head != nil {
-			return Refuse(http.StatusPreconditionFailed, "leave If-None-Match out to change it", "%s exists already, at revision %d", c.Name, head.Rev)
-		}
-	case head == nil:
-		return Refuse(http.StatusPreconditionFailed, "read it again and repeat", "%s is gone, If-Match asked for revision %d", c.Name, c.IfMatch)
-	case head.Rev != c.IfMatch:
-		return Refuse(http.StatusPreconditionFailed, "read it again and repeat", "%s is at revision %d, If-Match asked for %d", c.Name, head.Rev, c.IfMatch)
-	}
-	return nil
-}
-
-// nextContent settles which bytes the head names.
-func nextContent(c Change, head *cluster.UnitHead, template *cluster.UnitSpec) (cluster.UnitSpec, []byte, string, error) {
-	name := cluster.Unit(c.Name)
-	switch {
-	case c.Content == nil && head != nil:
-		return head.Spec, nil, "", nil
-	case c.Content == nil && template != nil:
-		return cluster.UnitSpec{Blob: template.Blob, Template: name.Template()}, nil, "made from " + string(name.Template()), nil
-	case c.Content == nil:
-		return cluster.UnitSpec{}, nil, "", noUnit(c.Name)
-	}
-	raw := []byte(*c.Content)
-	hash := units.HashOf(raw)
-	switch {
-	case head == nil:
-		return cluster.UnitSpec{Blob: hash}, raw, "created", nil
-	case head.Spec.Blob == hash:
-		return head.Spec, nil, "same content, nothing to do", nil
-	case !c.Replace:
-		return cluster.UnitSpec{}, nil, "", Refuse(http.StatusConflict, "--replace puts the new content in its place",
-			"%s is in the cluster with other content (%s there, %s here)", c.Name, head.Spec.Blob.Short(), hash.Short())
-	}
-	next := head.Spec
-	next.Blob, next.Template = hash, ""
-	if next.Target == units.Launched {
-		next.Restart++
-		return next, raw, "replaced, restarting", nil
-	}
-	return next, raw, "replaced", nil
-}
-
-// moveTarget sets the target state and the counters that make a start or restart happen once.
-func moveTarget(c Change, head *cluster.UnitHead, next *cluster.UnitSpec) error {
-	if c.Restart {
-		if head == nil || head.Spec.Target != units.Launched {
-			return Refuse(http.StatusConflict, "flotilla start "+c.Name, "%s is not started, so it cannot be restarted", c.Name)
-		}
-		next.Restart++
-	}
-	switch {
-	case c.Target == nil,
-		c.Only == "raise" && next.Target > *c.Target,
-		c.Only == "lower" && next.Target < *c.Target:
-		return nil
-	}
-	next.Target = *c.Target
-	if *c.Target == units.Launched {
-		next.Run++
-	}
-	return nil
 }

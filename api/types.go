@@ -110,12 +110,22 @@ type Change struct {
 	Content *string       `json:"content,omitempty"` // the unit file; absent = what the cluster has (or the template)
 	File    string        `json:"file,omitempty"`    // the name to cite in errors
 	Target  *units.Target `json:"target,omitempty"`
-	Only    string        `json:"only,omitempty"`    // "raise" or "lower": Target does not apply the other way
-	Replace bool          `json:"replace,omitempty"` // differing content replaces what is there (and restarts it)
+	Only    Only          `json:"only,omitempty"`    // Target does not apply the other way
+	Replace bool          `json:"replace,omitempty"` // differing content, or the template's, replaces what is there (and restarts it)
 	Restart bool          `json:"restart,omitempty"`
 	Delete  bool          `json:"delete,omitempty"`
 	IfMatch int64         `json:"if_match,omitempty"` // 0 = any, -1 = must not exist
 }
+
+// Only says which way a Change's target applies; empty is both.
+type Only string
+
+// The ways. Raise leaves alone what is beyond the target already; Lower what has not come so far, and
+// makes no unit of a template.
+const (
+	Raise Only = "raise"
+	Lower Only = "lower"
+)
 
 // Result is what became of one Change.
 type Result struct {

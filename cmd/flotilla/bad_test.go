@@ -70,7 +70,11 @@ func badUnits() []badWords {
 		{"start web.exe", 1, ``},
 		{"start sda.device", 1, `sda.device`},
 		{"start no/such/dir/a.service", 1, `no/such/dir/a.service: no such unit file$`},
-		{"start web@.service", 1, `web@.service is a template and cannot be launched (start an instance, as in web@1.service)$`},
+		{"start web@.service", 1, `web@.service is a template and cannot be started (name an instance, as in web@1.service)$`},
+		{"stop made@.service", 1, `made@.service is a template and cannot be stopped (name an instance, as in made@1.service)$`},
+		{"restart made@.service", 1, `made@.service is a template and cannot be restarted (name an instance, as in made@1.service)$`},
+		{"stop made@77", 1, `no unit "made@77.service" in the cluster (flotilla list-unit-files shows what there is)$`},
+		{"unload made@78", 1, `no unit "made@78.service" in the cluster (flotilla list-unit-files shows what there is)$`},
 		{"submit systemd-x.service", 1, `systemd-x.service: names that begin with systemd- are reserved (choose another name)$`},
 		{"submit option.service", 1, `option.service:4: unknown option Conflict in [X-Flotilla] (did you mean Conflicts=?)$`},
 		{"submit line.service", 1, `line.service:3: no = in this line (write Name=value, or # before a comment)$`},
@@ -130,8 +134,8 @@ func TestBadInputs(t *testing.T) {
 	t.Setenv("FLOTILLA_ENDPOINT", "unix://"+socket)
 	writeBadFiles(t, dir)
 	writeCertificates(t, dir)
-	if code, said := try(t, "submit kept/there.service"); code != 0 {
-		t.Fatalf("submit kept/there.service = %d %s", code, said)
+	if code, said := try(t, "submit kept/there.service made@.service"); code != 0 {
+		t.Fatalf("submit kept/there.service made@.service = %d %s", code, said)
 	}
 	tables := [][]badWords{badCommandLines(), badUnits(), badCertificates()}
 	if os.Getuid() == 0 {
@@ -197,7 +201,7 @@ func writeBadFiles(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"web@.service": ok, "systemd-x.service": ok, "empty.service": "",
+		"web@.service": ok, "made@.service": ok, "systemd-x.service": ok, "empty.service": "",
 		"option.service":     ok + "[X-Flotilla]\nConflict=a.service\n",
 		"line.service":       ok + "Restart always\n",
 		"fenced.service":     "[Service]\nExecStart=/usr/bin/docker run x\n[X-Flotilla]\nFence=yes\n",

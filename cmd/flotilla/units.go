@@ -21,8 +21,8 @@ import (
 type verb struct {
 	name, usage string
 	target      units.Target
-	content     bool   // takes unit files
-	only        string // raise or lower: the other way nothing happens
+	content     bool     // takes unit files
+	only        api.Only // the other way nothing happens
 	change      func(*api.Change)
 	waits       bool
 }
@@ -30,10 +30,10 @@ type verb struct {
 // unitVerbs are fleet's, with fleet's meanings.
 var unitVerbs = [...]verb{
 	{name: "submit", usage: "put unit files into the cluster, without placing them", target: units.Inactive, content: true},
-	{name: "load", usage: "submit, and place on a host without starting", target: units.Loaded, only: "raise", content: true, waits: true},
+	{name: "load", usage: "submit, and place on a host without starting", target: units.Loaded, only: api.Raise, content: true, waits: true},
 	{name: "start", usage: "submit, place and start units", target: units.Launched, content: true, waits: true},
-	{name: "stop", usage: "stop units; they stay on their host", target: units.Loaded, only: "lower", waits: true},
-	{name: "unload", usage: "stop units and take them off their host", target: units.Inactive, waits: true},
+	{name: "stop", usage: "stop units; they stay on their host", target: units.Loaded, only: api.Lower, waits: true},
+	{name: "unload", usage: "stop units and take them off their host", target: units.Inactive, only: api.Lower, waits: true},
 	{name: "restart", usage: "restart units where they are", target: units.Launched, waits: true, change: func(c *api.Change) { c.Target, c.Restart = nil, true }},
 	{name: "destroy", usage: "stop units and remove them from the cluster", waits: true, change: func(c *api.Change) { c.Target, c.Delete = nil, true }},
 }
@@ -198,7 +198,9 @@ func (g *gatherer) resolveGlob(glob string) ([]api.Change, error) {
 	var out []api.Change
 	err := g.cl.Units(g.ctx, []string{glob}, func(u api.Unit) error {
 		if u.Revision > 0 && !(g.verb.target != units.Inactive && strings.Contains(u.Name, "@.")) {
-			out = append(out, g.verb.of(u.Name))
+			ch := g.verb.of(u.Name)
+			ch.Replace = g.replace
+			out = append(out, ch)
 		}
 		return nil
 	})
