@@ -41,6 +41,10 @@ func (t Timing) Check() error {
 // Renewal is how often a lease is renewed.
 func (t Timing) Renewal() time.Duration { return t.TTL / 5 }
 
+// LeaderTTL is how long a dead leader's key stands: half of a host's lease, so that a leader that
+// died with its host is replaced before the host is judged, and no less than etcd can count.
+func (t Timing) LeaderTTL() time.Duration { return max(t.TTL/2, 2*time.Second) }
+
 // Confirm says what a reply to a renewal sent at sent, arriving at now, is worth: the
 // instant at which the switch must fire, or ok = false when the reply came too late
 // to confirm anything. The instant counts from before the send, because the

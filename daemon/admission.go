@@ -16,8 +16,8 @@ import (
 	"flotilla/members"
 )
 
-// newJoiner makes what admits hosts. Its client of etcd's membership lives as long as ctx.
-func (d *Daemon) newJoiner(ctx context.Context) error {
+// newJoiner makes what admits hosts, and its client of etcd's membership.
+func (d *Daemon) newJoiner() error {
 	d.joiner = &members.Joiner{
 		Config: d.opt.Config, Tokens: tokens{d}, Now: time.Now, Log: d.log,
 		StoreID: func(ctx context.Context) (string, error) {
@@ -40,11 +40,7 @@ func (d *Daemon) newJoiner(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	context.AfterFunc(ctx, func() {
-		if err := client.Close(); err != nil {
-			d.log.Debug("close the membership client", "err", err)
-		}
-	})
+	d.client = client
 	d.members = members.NewEtcdMembers(client)
 	d.joiner.Etcd = d.members
 	return nil

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -58,6 +59,7 @@ type Daemon struct {
 	registry *prometheus.Registry
 	joiner   *members.Joiner
 	members  *members.EtcdMembers // of our own etcd; nil with one that is not ours
+	client   io.Closer            // of members; nil without
 	ready    func()               // called when the API listens; nil = tell systemd
 	leads    leads
 	removals removals
@@ -80,21 +82,33 @@ func Run(ctx context.Context, opt Options) error {
 	return errors.Join(err, release())
 }
 
-// New connects the parts. What is wrong with configuration or certificates is told here.
+// New connects the parts. What is wrong with configuration or certificates is told here;
+// then nothing stays connected.
 func New(ctx context.Context, opt Options) (*Daemon, error) {
 	d := &Daemon{opt: opt, host: cluster.HostID(opt.Config.Host), log: opt.Log, registry: prometheus.NewRegistry()}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := d.connect(ctx); err != nil {
+		d.close()
+		return nil, err
+	}
+	d.api = api.New(d.apiOptions())
+	return d, nil
+}
+
+// connect opens what close closes, also after an error half way.
+func (d *Daemon) connect(ctx context.Context) error {
+	opt := d.opt
 	var err error
 	if d.identity, err = members.LoadIdentity(opt.Config.PKI, time.Now()); err != nil {
-		return nil, err
+		return err
 	}
 	d.transport = newTransport(d.identity.ClientTLS())
 	etcd, err := etcdOptions(opt.Config, d.identity, opt.Log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if d.backend, err = store.DialEtcd(ctx, etcd); err != nil {
-		return nil, err
+		return err
 	}
 	timing := opt.Config.Timing.Cluster()
 	d.store = store.New(d.backend, opt.Config.Prefix, store.Options{TTL: timing.TTL, Log: opt.Log})
@@ -103,23 +117,28 @@ func New(ctx context.Context, opt Options) (*Daemon, error) {
 		d.mirror = store.NewMirror(d.store, time.Now)
 	}
 	if d.manager, err = systemd.New(ctx, systemd.Options{User: opt.User, Logger: opt.Log}); err != nil {
-		return nil, fmt.Errorf("connect to systemd: %w", err)
+		return fmt.Errorf("connect to systemd: %w", err)
 	}
 	d.journal = systemd.Journal{User: opt.User}
 	if d.agent, err = d.newAgent(ctx, timing); err != nil {
-		return nil, err
+		return err
 	}
-	if err := d.newJoiner(ctx); err != nil {
-		return nil, err
-	}
-	d.api = api.New(d.apiOptions())
-	return d, nil
+	return d.newJoiner()
 }
 
 func (d *Daemon) close() {
-	d.backend.Close()
-	if err := d.manager.Close(); err != nil {
-		d.log.Debug("disconnect from systemd", "err", err)
+	if d.client != nil {
+		if err := d.client.Close(); err != nil {
+			d.log.Debug("close the membership client", "err", err)
+		}
+	}
+	if d.manager != nil {
+		if err := d.manager.Close(); err != nil {
+			d.log.Debug("disconnect from systemd", "err", err)
+		}
+	}
+	if d.backend != nil {
+		d.backend.Close()
 	}
 }
 
@@ -162,25 +181,47 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, remote.Close())
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return d.agent.Run(ctx) })
-	group.Go(func() error { return d.api.Run(ctx) })
-	group.Go(func() error { return d.serve(ctx, local, false) })
-	group.Go(func() error { return d.serve(ctx, remote, true) })
-	group.Go(func() error { return d.renewCertificate(ctx) })
-	group.Go(func() error { return d.keepEndpoints(ctx) })
-	group.Go(func() error { ShedStart(ctx, d.log); return nil })
+	parts := []part{
+		{"agent", d.agent.Run},
+		{"API", d.api.Run},
+		{"local socket", func(ctx context.Context) error { return d.serve(ctx, local, false) }},
+		{"socket for other hosts", func(ctx context.Context) error { return d.serve(ctx, remote, true) }},
+		{"certificate", d.renewCertificate},
+	}
+	if d.members != nil {
+		parts = append(parts, part{"etcd's endpoints", d.keepEndpoints})
+	}
 	if d.mirror != nil {
-		group.Go(func() error { return d.mirror.Run(ctx) })
-		group.Go(func() error { return d.newLeader(address).Run(ctx) })
+		parts = append(parts, part{"mirror", d.mirror.Run}, part{"leader", d.newLeader(address).Run})
 	}
 	d.sayReady()
 	d.log.Info("running", "host", d.opt.Config.Name, "address", address, "version", d.opt.Version, "mirror", d.mirror != nil)
-	err = group.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
+	return runParts(ctx, parts)
+}
+
+// part is one of those that make a daemon. It runs until its context ends.
+type part struct {
+	name string
+	run  func(context.Context) error
+}
+
+// runParts runs all parts until ctx ends, which is no error, or one of them ends before that,
+// which is one however it ended: a daemon that lacks a part must not look healthy.
+func runParts(ctx context.Context, parts []part) error {
+	group, all := errgroup.WithContext(ctx)
+	for _, p := range parts {
+		group.Go(func() error {
+			err := p.run(all)
+			switch {
+			case all.Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
+				return nil
+			case err == nil:
+				return fmt.Errorf("%s: ended by itself", p.name)
+			}
+			return fmt.Errorf("%s: %w", p.name, err)
+		})
 	}
-	return err
+	return group.Wait()
 }
 
 // sayReady tells who started us that the API listens.

@@ -31,9 +31,6 @@ func endpointsWait(last time.Duration, changed, member bool, jitter float64) tim
 // for the next one: a host must find the cluster whichever members are away. While the
 // store is out of reach it asks as often as it can.
 func (d *Daemon) keepEndpoints(ctx context.Context) error {
-	if d.members == nil {
-		return nil
-	}
 	tick := time.NewTicker(endpointsSoon)
 	defer tick.Stop()
 	var asked time.Time

@@ -11,14 +11,10 @@ import (
 	"flotilla/leader"
 )
 
-// leaderTTL is how long a dead leader's key stands. It is half of a host's default lease,
-// so that a leader that died with its host is replaced before the host is judged.
-const leaderTTL = 5 * time.Second
-
 func (d *Daemon) newLeader(address string) *leader.Loop {
 	me := cluster.LeaderInfo{Host: d.host, Address: address, Version: d.opt.Version}
 	return leader.New(leader.Options{
-		Store: throne{d.store, me}, Mirror: d.mirror, Plan: d.opt.Plan, Clock: time.Now,
+		Store: throne{d.store, me, d.opt.Plan.Timing.LeaderTTL()}, Mirror: d.mirror, Plan: d.opt.Plan, Clock: time.Now,
 		Log: d.log, Metrics: d.registry,
 	})
 }
@@ -26,12 +22,13 @@ func (d *Daemon) newLeader(address string) *leader.Loop {
 // throne shows the leader loop the store.
 type throne struct {
 	*store.Store
-	me cluster.LeaderInfo
+	me  cluster.LeaderInfo
+	ttl time.Duration // of the leader's key
 }
 
 // Campaign blocks until this candidate is elected.
 func (t throne) Campaign(ctx context.Context) (leader.Leadership, error) {
-	l, err := t.Store.Campaign(ctx, t.me, leaderTTL)
+	l, err := t.Store.Campaign(ctx, t.me, t.ttl)
 	if err != nil {
 		return leader.Leadership{}, err
 	}

@@ -139,7 +139,7 @@ const version1 = "1.0.0"
 func (h *Host) newLeader(ctx context.Context, p *process) {
 	source := store.NewMirror(p.store, nil)
 	mirror := leader.Mirror(source)
-	seat := leader.Store(throne{p.store, cluster.LeaderInfo{Host: h.id, Address: h.name + ":7117", Version: version1}, p.stall})
+	seat := leader.Store(throne{p.store, cluster.LeaderInfo{Host: h.id, Address: h.name + ":7117", Version: version1}, h.w.opt.Timing.LeaderTTL(), p.stall})
 	seams := h.w.opt.seams
 	if seams.mirror != nil {
 		mirror = seams.mirror(mirror)

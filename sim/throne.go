@@ -11,20 +11,18 @@ import (
 	"flotilla/leader"
 )
 
-// leaderTTL is half of a host's default lease, as in the daemon.
-const leaderTTL = 5 * time.Second
-
 // throne shows a leader loop the store. While stalled, its writes wait, and go out
 // afterwards whatever became of the term meanwhile.
 type throne struct {
 	*store.Store
 	me    cluster.LeaderInfo
+	ttl   time.Duration // of the leader's key
 	stall *gate
 }
 
 // Campaign blocks until this candidate is elected.
 func (t throne) Campaign(ctx context.Context) (leader.Leadership, error) {
-	l, err := t.Store.Campaign(ctx, t.me, leaderTTL)
+	l, err := t.Store.Campaign(ctx, t.me, t.ttl)
 	if err != nil {
 		return leader.Leadership{}, err
 	}

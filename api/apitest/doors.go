@@ -113,7 +113,7 @@ type throne struct {
 
 // Campaign blocks until this candidate is elected.
 func (t throne) Campaign(ctx context.Context) (leader.Leadership, error) {
-	l, err := t.Store.Campaign(ctx, t.me, 5*time.Second)
+	l, err := t.Store.Campaign(ctx, t.me, cluster.DefaultTiming().LeaderTTL())
 	if err != nil {
 		return leader.Leadership{}, err
 	}

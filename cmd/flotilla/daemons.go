@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -88,12 +86,7 @@ func runEtcd(c *cli.Context) error {
 			etcd.Log.Warn("tell systemd that we are ready", "err", err)
 		}
 	}
-	ctx, cancel := context.WithCancel(c.Context)
-	var shed sync.WaitGroup
-	shed.Go(func() { daemon.ShedStart(ctx, etcd.Log) })
-	err = members.RunEtcd(ctx, etcd)
-	cancel()
-	shed.Wait()
+	err = members.RunEtcd(c.Context, etcd)
 	if errors.Is(err, members.ErrRemoved) {
 		etcd.Log.Error("stopped for good", "err", err)
 		return exitRemoved
