@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,13 +39,12 @@ func (s *Storm) String() string {
 // clock is an instant as sentences show it.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
-// judge looks at all absent hosts together. An absence is believed after one
-// renewal interval when the watch saw it begin, else after a whole TTL of
-// watching. Hosts that are still only suspect count for the brake. Hosts that went
-// before the operator's last resume do not.
+// judge looks at all absent hosts together. Hosts that are still only suspect count for
+// the brake. Hosts that went before the operator's last resume do not.
 func (p *planner) judge() {
 	storm := Storm{Command: ResumeCommand}
 	dueOne := false
+	p.believe()
 	for _, h := range p.hosts {
 		if h.known && !h.removed {
 			storm.Known++
@@ -52,13 +52,12 @@ func (p *planner) judge() {
 		if h.Alive != nil {
 			continue
 		}
-		at := p.believed(h)
-		h.due = h.removed || !p.now.Before(at)
+		h.due = h.removed || !p.now.Before(h.believed)
 		if !h.known && len(h.Placed) == 0 {
 			continue
 		}
-		if !h.due && (p.next.IsZero() || at.Before(p.next)) {
-			p.next = at
+		if !h.due && (p.next.IsZero() || h.believed.Before(p.next)) {
+			p.next = h.believed
 		}
 		if h.removed {
 			continue
@@ -95,16 +94,36 @@ func (p *planner) since(h *host) time.Time {
 	return h.Absent
 }
 
-// believed is when the absence may be acted on.
-func (p *planner) believed(h *host) time.Time {
-	since := p.since(h)
-	if h.AbsentRev != 0 && !since.Before(p.snap.Watched) {
-		return since.Add(p.opt.Suspect)
+// believe settles from when on each absence may be acted on. Where the watch saw it
+// begin, that is one renewal interval later, so that others that went with it are
+// counted. Leases of hosts that died together end within a renewal interval and what
+// etcd takes to notice: who goes within two renewal intervals of the first is judged
+// with it, or at once when it has been. An absence that nobody saw begin is believed
+// after a whole TTL of watching.
+func (p *planner) believe() {
+	var seen []*host
+	for _, h := range p.hosts {
+		switch since := p.since(h); {
+		case h.Alive != nil:
+		case h.AbsentRev != 0 && !since.Before(p.snap.Watched):
+			seen = append(seen, h)
+		case since.Before(p.snap.Watched):
+			h.believed = p.snap.Watched.Add(p.opt.Timing.TTL)
+		default:
+			h.believed = since.Add(p.opt.Timing.TTL)
+		}
 	}
-	if since.Before(p.snap.Watched) {
-		since = p.snap.Watched
+	slices.SortFunc(seen, func(a, b *host) int { return a.Absent.Compare(b.Absent) })
+	var first time.Time
+	for _, h := range seen {
+		if first.IsZero() || h.Absent.Sub(first) > 2*p.opt.Suspect {
+			first = h.Absent
+		}
+		h.believed = first.Add(p.opt.Suspect)
+		if h.believed.Before(h.Absent) {
+			h.believed = h.Absent
+		}
 	}
-	return since.Add(p.opt.Timing.TTL)
 }
 
 // resumed says that an operator let failover go on after this host went.

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"flotilla/cluster"
 )
@@ -10,14 +11,15 @@ import (
 // host is a cluster host with what this plan knows of it besides.
 type host struct {
 	*cluster.Host
-	index   int
-	known   bool // it told us who it is
-	removed bool // by an operator
-	ready   bool // alive, and what it says of itself is from its present boot
-	gone    bool // its absence was judged: its units may run elsewhere
-	due     bool // absent for long enough to be believed, storm or not
-	units   int  // that occupy it
-	labels  map[string]string
+	index    int
+	known    bool      // it told us who it is
+	removed  bool      // by an operator
+	ready    bool      // alive, and what it says of itself is from its present boot
+	gone     bool      // its absence was judged: its units may run elsewhere
+	due      bool      // absent for long enough to be believed, storm or not
+	believed time.Time // when an absent host's absence may be acted on
+	units    int       // that occupy it
+	labels   map[string]string
 }
 
 // label is Labels, computed once.

@@ -135,7 +135,7 @@ func (p *planner) stillStopping(c *candidate) (to *host, why string) {
 			continue
 		}
 		if h.Alive == nil && !h.due {
-			return nil, fmt.Sprintf("%s; it was being stopped there: decided at %s", absence(p, h), clock(p.believed(h)))
+			return nil, fmt.Sprintf("%s; it was being stopped there: decided at %s", absence(p, h), clock(h.believed))
 		}
 		if h.Alive != nil {
 			on = append(on, h)

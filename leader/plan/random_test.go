@@ -100,6 +100,15 @@ func (w *world) disturb(r *rand.Rand) {
 	case 0, 1:
 		if h.Alive != nil {
 			w.kill(h.Info.Name)
+			for chance(r, 50) { // others follow, some of them together with it
+				w.now = w.now.Add(time.Duration(r.IntN(25)) * 100 * time.Millisecond)
+				if h := w.randomHost(r); h.Alive != nil {
+					w.kill(h.Info.Name)
+				}
+			}
+			if chance(r, 50) { // no brake
+				w.snap.Resumed = w.rev()
+			}
 		} else {
 			w.revive(h.Info.Name, chance(r, 50))
 		}

@@ -135,9 +135,30 @@ func (s *slow) due(h *cluster.Host) bool {
 		return true
 	}
 	if h.AbsentRev != 0 && !h.Absent.Before(s.snap.Watched) {
-		return s.now.Sub(h.Absent) >= 2*time.Second
+		return s.now.Sub(s.firstWith(h.Absent)) >= 2*time.Second
 	}
 	return s.now.Sub(s.snap.Watched) >= 10*time.Second && (h.Absent.IsZero() || s.now.Sub(h.Absent) >= 10*time.Second)
+}
+
+// firstWith is when the first of those went that are judged with a host that went then:
+// the latest one that began an event of four seconds.
+func (s *slow) firstWith(absent time.Time) time.Time {
+	var first time.Time
+	for {
+		next := time.Time{}
+		for _, h := range s.hosts {
+			if h.Alive != nil || h.AbsentRev == 0 || h.Absent.Before(s.snap.Watched) || h.Absent.After(absent) {
+				continue
+			}
+			if after := first.IsZero() || h.Absent.Sub(first) > 4*time.Second; after && (next.IsZero() || h.Absent.Before(next)) {
+				next = h.Absent
+			}
+		}
+		if next.IsZero() {
+			return first
+		}
+		first = next
+	}
 }
 
 func (s *slow) resumed(h *cluster.Host) bool {

@@ -151,7 +151,7 @@ func (p *planner) tidySingle(head *cluster.UnitHead) need {
 	case h.Alive == nil && h.due:
 		p.refuse(head.Name, h.ID, "%s; %s", absence(p, h), p.stormSays())
 	case h.Alive == nil:
-		p.refuse(head.Name, h.ID, "%s; its units move at %s", absence(p, h), clock(p.believed(h)))
+		p.refuse(head.Name, h.ID, "%s; its units move at %s", absence(p, h), clock(h.believed))
 	default:
 		if why := p.broken(head, h); why != "" {
 			p.leave(head, pl, why)
