@@ -1,23 +1,32 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"flotilla/cluster"
 )
 
-// Apply writes a leader's orders, in their order and in as few transactions as the
-// limits allow; one Orders is never split. Each transaction compares the store's
-// identity, the term, the barrier and the conditions of its orders. It returns the revision of
-// the last commit (0 without one): the leader plans again when its mirror has
+// Apply writes a leader's orders in as few transactions as the limits allow, several at a
+// time; one Orders is never split. Orders of which one writes what another rests on or
+// writes are written in their order; the order of all others is free. Each transaction compares
+// the store's identity, the term, the barrier and the conditions of its orders. It returns
+// the revision of the newest commit (0 without one): the leader plans again when its mirror has
 // reached it. The errors stand at the orders' places:
 //
 //	nil             written
 //	ErrStale        one of this very Orders' conditions does not hold; nothing of it was written
-//	ErrDeposed      the term is over; nothing was written from here on
-//	ErrForeignStore this is another store; nothing was written from here on
-//	ErrAmbiguous    it may have been written: Barrier, then plan on a mirror that has seen it
+//	ErrTooLarge     no transaction can hold this Orders; nothing of it was written
+//	ErrBadOrders    this Orders contradicts itself or says nothing; nothing of it was written
+//	ErrDeposed      the term is over; it was not written, nor will it be
+//	ErrForeignStore this is another store; the same
+//	ErrAmbiguous    it may have been written, or may be still: only the end of the term ends it
+//	others          it was not written
+//
+// Each is about its own Orders: of those after one with an error, some may have been written.
 //
 // Writing a tombstone also ends the operator's wish to stop that orphan: the tombstone
 // carries it out from now on.
@@ -25,10 +34,10 @@ func (s *Store) Apply(ctx context.Context, term cluster.Term, orders []cluster.O
 	bad := make([]error, len(orders))
 	var good []item
 	var at []int
-	for i, o := range orders {
-		it, err := s.orderItem(o)
+	for _, i := range byHost(orders) {
+		it, err := s.orderItem(orders[i])
 		if err != nil {
-			bad[i] = err
+			bad[i] = fmt.Errorf("%w: %w", ErrBadOrders, err)
 			continue
 		}
 		good, at = append(good, it), append(at, i)
@@ -47,11 +56,71 @@ func (s *Store) Apply(ctx context.Context, term cluster.Term, orders []cluster.O
 	var last int64
 	for j, i := range at {
 		last = max(last, revs[j])
-		if errs[j] != nil {
+		switch {
+		case errors.Is(errs[j], errItemTooLarge), errors.Is(errs[j], errContradicts):
+			bad[i] = fmt.Errorf("%w: %w", ErrBadOrders, errs[j])
+		case errs[j] != nil:
 			bad[i] = fmt.Errorf("write orders: %w", errs[j])
 		}
 	}
 	return last, bad
+}
+
+// byHost is the sequence in which to write orders: host by host, because those for one
+// host rest on the same sign of life, and a transaction holds only so many compares. An order
+// that touches a placement which an earlier one for another host touches begins anew, so
+// that the two keep their order.
+func byHost(orders []cluster.Orders) []int {
+	hosts := make([]cluster.HostID, len(orders))
+	out := make([]int, len(orders))
+	touched := map[cluster.Where]cluster.HostID{} // since begin
+	begin := 0
+	settle := func(end int) {
+		slices.SortStableFunc(out[begin:end], func(a, b int) int { return cmp.Compare(hosts[a], hosts[b]) })
+		begin = end
+		clear(touched)
+	}
+	for i, o := range orders {
+		out[i], hosts[i] = i, mainHost(o)
+		touches := placements(o)
+		if slices.ContainsFunc(touches, func(w cluster.Where) bool {
+			h, known := touched[w]
+			return known && h != hosts[i]
+		}) {
+			settle(i)
+		}
+		for _, w := range touches {
+			touched[w] = hosts[i]
+		}
+	}
+	settle(len(orders))
+	return out
+}
+
+// mainHost is the host that orders are for; of a move, the one that gets the unit.
+func mainHost(o cluster.Orders) cluster.HostID {
+	switch {
+	case len(o.Put) > 0:
+		return o.Put[0].Host
+	case len(o.Delete) > 0:
+		return o.Delete[0].Host
+	}
+	return ""
+}
+
+// placements are those that orders write or rest on.
+func placements(o cluster.Orders) []cluster.Where {
+	out := make([]cluster.Where, 0, len(o.Put)+len(o.Delete)+1)
+	for _, p := range o.Put {
+		out = append(out, cluster.Where{Host: p.Host, Unit: p.Unit})
+	}
+	out = append(out, o.Delete...)
+	for _, c := range o.If {
+		if c.Kind == cluster.PlacedAt {
+			out = append(out, cluster.Where{Host: c.Host, Unit: c.Unit})
+		}
+	}
+	return out
 }
 
 // barrier is the newest barrier of a term.
@@ -106,7 +175,7 @@ func (s *Store) orderItem(o cluster.Orders) (item, error) {
 		it.Then = append(it.Then, Op{Key: s.keys.destroyed(u), Delete: true})
 	}
 	if len(it.Then) == 0 {
-		return item{}, fmt.Errorf("orders without a write")
+		return item{}, errors.New("they write nothing")
 	}
 	return it, nil
 }
@@ -127,8 +196,9 @@ func (s *Store) condition(c cluster.Condition) (Compare, error) {
 }
 
 // Barrier makes one small write under the term and returns its revision. A mirror
-// that has reached it has seen all that this leader had written before; after an
-// ambiguous error the leader waits for it before it decides again.
+// that has reached it has seen all that this leader had written before, and orders whose
+// outcome was unknown are refused from here on. ErrDeposed, ErrForeignStore and ErrAmbiguous
+// as those of Apply.
 func (s *Store) Barrier(ctx context.Context, term cluster.Term) (int64, error) {
 	value, err := encode(term)
 	if err != nil {

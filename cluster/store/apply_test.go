@@ -140,10 +140,10 @@ func testApplyDeposed(e *env) {
 func testApplyAmbiguous(e *env) {
 	lead, life := e.lead(e.s), e.announce(e.s, 1, "n")
 	m, _ := e.follow(e.s)
-	orders := e.decisions(life, 200)
+	orders := e.decisions(life, 1500)       // more than are on their way at once
 	_, err := e.s.Barrier(e.ctx, lead.Term) // the first of a term would count as a write
 	e.noErr("Barrier", err)
-	e.b.count(2)
+	e.b.count(2, 3)
 	_, errs := e.s.Apply(e.ctx, lead.Term, orders)
 	e.b.count()
 	kinds := map[string]int{}
@@ -236,6 +236,79 @@ func testApplyPacks(e *env) {
 			e.Errorf("View(host %d) = got %d placements, want %d", i, len(v.Place), n/10)
 		}
 	}
+}
+
+// Orders by name, as a plan makes them, come from a different host each. They are
+// written host by host, so that those of one transaction share their host's sign of life.
+func testApplyByHost(e *env) {
+	lead := e.lead(e.s)
+	const hosts, n = 50, 2000
+	var lives []store.Lease
+	for i := range hosts {
+		lives = append(lives, e.announce(e.s, i, "n"))
+	}
+	orders := make([]cluster.Orders, n)
+	for i, rev := range e.submit(n) {
+		orders[i] = decided(lives[i%hosts], name(i), rev)
+	}
+	lost := 7 // its error must come back to its place
+	orders[lost].If[1].Revision++
+	bad := 11
+	orders[bad].Put = nil
+	e.b.count()
+	_, errs := e.s.Apply(e.ctx, lead.Term, orders)
+	for i, err := range errs {
+		switch i {
+		case lost:
+			e.wantErr("stale orders", err, store.ErrStale)
+		case bad:
+			e.wantErr("empty orders", err, store.ErrBadOrders)
+		default:
+			e.noErr(fmt.Sprintf("orders %d", i), err)
+		}
+	}
+	if got := e.b.counted(); got > 37 {
+		e.Errorf("Apply(%d orders for %d hosts) = got %d transactions, want at most 37", n, hosts, got)
+	}
+	e.same("placed", e.placed(host(lost), name(lost)), false)
+	e.same("placed", e.placed(host(lost), name(lost+hosts)), true)
+}
+
+// Of many transactions some find out that the term is over: they and all later ones say so.
+func testApplyDeposedMidway(e *env) {
+	lead, life := e.lead(e.s), e.announce(e.s, 1, "n")
+	orders := e.decisions(life, 1500)
+	_, err := e.s.Barrier(e.ctx, lead.Term)
+	e.noErr("Barrier", err)
+	e.b.hook(func() { e.del("leader") })
+	_, errs := e.s.Apply(e.ctx, lead.Term, orders)
+	deposed := 0
+	for i, err := range errs {
+		if e.placed(host(1), name(i)) != (err == nil) {
+			e.Errorf("orders %d = got %v, written %v", i, err, e.placed(host(1), name(i)))
+		}
+		if err != nil {
+			e.wantErr(fmt.Sprintf("orders %d", i), err, store.ErrDeposed)
+			deposed++
+		}
+	}
+	if deposed == 0 {
+		e.Errorf("no orders were refused after the end of the term")
+	}
+}
+
+// A unit file that asks for more than a transaction holds is refused alone.
+func testApplyTooLarge(e *env) {
+	lead, life := e.lead(e.s), e.announce(e.s, 1, "n")
+	orders := e.decisions(life, 3)
+	for i := range 130 {
+		c := cluster.Condition{Kind: cluster.UnitAt, Unit: cluster.Unit(fmt.Sprintf("peer%d.service", i))}
+		orders[1].If = append(orders[1].If, c)
+	}
+	_, errs := e.s.Apply(e.ctx, lead.Term, orders)
+	e.noErr("Apply", errors.Join(errs[0], errs[2]))
+	e.wantErr("orders with too many conditions", errs[1], store.ErrBadOrders)
+	e.wantErr("orders with too many conditions", errs[1], store.ErrTooLarge)
 }
 
 func testApplyEndsOrphanStop(e *env) {

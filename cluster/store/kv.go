@@ -17,7 +17,7 @@ type KV interface {
 	// revision is ErrCompacted.
 	Range(ctx context.Context, r Range) (RangeResult, error)
 	// Txn compares and writes atomically. Succeeded says whether the compares held. An
-	// error for which Ambiguous is true means that the write may have happened.
+	// error that is ErrAmbiguous means that the write may have happened, or may still.
 	Txn(ctx context.Context, t Txn) (TxnResult, error)
 	// Watch delivers every change of the keys with the prefix, in order, whole
 	// revisions at a time, starting at revision from (> 0), which may be ahead of the
@@ -116,7 +116,7 @@ type Op struct {
 	DeletePrefix bool
 }
 
-// Txn writes Ops when all compares hold, else reads Else.
+// Txn writes Then when all compares of If hold, else reads Else.
 type Txn struct {
 	If   []Compare
 	Then []Op

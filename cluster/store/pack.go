@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 )
@@ -122,6 +121,12 @@ func (p *packer) txn(values bool) Txn {
 	return t
 }
 
+// Why one item can never be committed.
+var (
+	errItemTooLarge = fmt.Errorf("one change alone: %w", ErrTooLarge)
+	errContradicts  = errors.New("it contradicts itself")
+)
+
 // contradicts says whether an item can never be committed: it compares one key with
 // two revisions, or writes it twice.
 func (it item) contradicts() error {
@@ -129,14 +134,14 @@ func (it item) contradicts() error {
 	for _, c := range it.If {
 		id := compareID{c.Key, c.Target}
 		if d, ok := at[id]; ok && !sameCompare(c, d) {
-			return fmt.Errorf("two different conditions on %s", c.Key)
+			return fmt.Errorf("%w: two different conditions on %s", errContradicts, c.Key)
 		}
 		at[id] = c
 	}
 	wrote := map[string]Op{}
 	for _, o := range it.Then {
 		if d, ok := wrote[o.Key]; ok && !sameOp(o, d) {
-			return fmt.Errorf("two different writes of %s", o.Key)
+			return fmt.Errorf("%w: two different writes of %s", errContradicts, o.Key)
 		}
 		wrote[o.Key] = o
 	}
@@ -156,73 +161,6 @@ func (e *staleError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrStale) true.
 func (e *staleError) Unwrap() error { return ErrStale }
-
-// commitItems commits items in their order, in as few transactions as the limits
-// allow. fixed is compared by each transaction; when one of these fails, over
-// is everybody's error. The errors stand at the items' places: nil means committed,
-// ErrStale that a compare of this very item failed, ErrAmbiguous that it may
-// have been committed. The revisions are those at which the items were committed.
-func (s *Store) commitItems(ctx context.Context, fixed []Compare, over error, items []item) ([]int64, []error) {
-	revs, errs := make([]int64, len(items)), make([]error, len(items))
-	var todo []int
-	for i, it := range items {
-		if errs[i] = it.contradicts(); errs[i] == nil {
-			todo = append(todo, i)
-		}
-	}
-	for len(todo) > 0 {
-		p := newPacker(fixed...)
-		n := 0
-		for n < len(todo) && p.add(todo[n], items[todo[n]]) {
-			n++
-		}
-		if n == 0 {
-			errs[todo[0]] = ErrTooLarge
-			todo = todo[1:]
-			continue
-		}
-		todo = todo[n:]
-		if err := s.commitPacked(ctx, fixed, over, items, p, revs, errs); err != nil {
-			notTried(errs, todo, err)
-			break
-		}
-	}
-	return revs, errs
-}
-
-// commitPacked commits one packer's items, leaving out those that turn out stale until
-// the rest goes through. An error ends the whole commit; it stands in errs then.
-func (s *Store) commitPacked(ctx context.Context, fixed []Compare, over error, items []item, p *packer, revs []int64, errs []error) error {
-	for len(p.index) > 0 {
-		res, err := s.commit(ctx, p.txn(false))
-		if err == nil && res.Succeeded {
-			for _, i := range p.index {
-				revs[i] = res.Revision
-			}
-			return nil
-		}
-		var stale map[compareID]*staleError
-		if err == nil {
-			stale, err = p.failed(res, over)
-		}
-		if err != nil {
-			for _, i := range p.index {
-				errs[i] = err
-			}
-			return err
-		}
-		rest := newPacker(fixed...)
-		for _, i := range p.index {
-			if e := staleOf(items[i], stale); e != nil {
-				errs[i] = e
-				continue
-			}
-			rest.add(i, items[i])
-		}
-		p = rest
-	}
-	return nil
-}
 
 // errOvertaken says that a leader's barrier is not the newest one: one of its own with an
 // unknown outcome arrived late. Nothing was written; another barrier mends it.
@@ -265,15 +203,4 @@ func staleOf(it item, stale map[compareID]*staleError) error {
 		}
 	}
 	return nil
-}
-
-// notTried marks what was left after a transaction ended the commit. An unclear outcome
-// is that transaction's alone: these were surely not written.
-func notTried(errs []error, todo []int, err error) {
-	if errors.Is(err, ErrAmbiguous) {
-		err = errors.New("not tried: the outcome of the transaction before is unknown")
-	}
-	for _, i := range todo {
-		errs[i] = err
-	}
 }

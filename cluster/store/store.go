@@ -21,6 +21,7 @@ var (
 	ErrSchema       = errors.New("flotilla is too old for this store")
 	ErrCorrupt      = errors.New("value cannot be decoded")
 	ErrStale        = errors.New("decided on an old view")
+	ErrBadOrders    = errors.New("orders can never be written as they are")
 	ErrDeposed      = errors.New("leadership is over")
 	ErrConflict     = errors.New("changed meanwhile")
 	ErrNotFound     = errors.New("not found")
