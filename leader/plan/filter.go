@@ -24,9 +24,6 @@ const (
 	hasConflict
 )
 
-// minMachinePrefix is the shortest beginning of a machine id that MachineID= may give.
-const minMachinePrefix = 8
-
 // candidate is a unit in search of a host.
 type candidate struct {
 	head  *cluster.UnitHead
@@ -68,7 +65,7 @@ func (p *planner) check(c *candidate, h *host) filter {
 
 // static asks the filters whose answer no placement changes.
 func (p *planner) static(req *units.Requirements, h *host) filter {
-	if req.MachineID != "" && !isMachine(req.MachineID, h.ID) {
+	if !req.MatchMachine(string(h.ID)) {
 		return isOtherMachine
 	}
 	if len(req.Metadata) > 0 && !req.MatchMetadata(h.label()) {
@@ -77,16 +74,11 @@ func (p *planner) static(req *units.Requirements, h *host) filter {
 	return fits
 }
 
-// isMachine says whether a full machine id, or its beginning, names the host.
-func isMachine(id string, h cluster.HostID) bool {
-	return id == string(h) || len(id) >= minMachinePrefix && strings.HasPrefix(string(h), id)
-}
-
 // ambiguous says that a MachineID names more than one known host.
 func (p *planner) ambiguous(id string) bool {
 	n := 0
 	for _, h := range p.hosts {
-		if id != "" && h.known && !h.removed && isMachine(id, h.ID) {
+		if h.known && !h.removed && units.NamesMachine(id, string(h.ID)) {
 			n++
 		}
 	}
