@@ -2,6 +2,10 @@ package units
 
 import "strings"
 
+// MaxContent is how many bytes a unit file may have: one must fit into a transaction of etcd's, beside
+// other keys.
+const MaxContent = 512 << 10
+
 // File is a unit file: its bytes and a parsed view beside them. Neither may be
 // changed after Parse.
 type File struct {

@@ -33,3 +33,77 @@ func Match(glob, name string) (bool, error) {
 	}
 	return ok, nil
 }
+
+// checkGlob says why no unit name can match glob. The error is an *Error; it is nil for a glob that
+// may match something.
+func checkGlob(glob string) error {
+	if !IsGlob(glob) {
+		n, err := ParseName(glob)
+		switch {
+		case err != nil && badNameByte(glob) >= 0:
+			i := badNameByte(glob)
+			return &Error{File: glob, Msg: quoted(runeAt(glob, i)) + " may not stand in a unit name", Hint: globHint(glob[i])}
+		case err != nil:
+			return err
+		case n.IsTemplate():
+			return &Error{File: glob, Msg: "this is a template, which runs nowhere", Hint: "write " + string(n.With("*")) + " for its instances"}
+		}
+		return nil
+	}
+	if _, err := Match(glob, ""); err != nil {
+		return err
+	}
+	if i := badGlobByte(glob); i >= 0 {
+		return &Error{File: glob, Msg: quoted(runeAt(glob, i)) + " may not stand in a unit name or here in a glob", Hint: globHint(glob[i])}
+	}
+	tail := glob[strings.LastIndexAny(glob, "*?]")+1:]
+	dot := strings.LastIndexByte(tail, '.')
+	for _, t := range managedTypes() {
+		if dot < 0 && strings.HasSuffix("."+t, tail) || dot >= 0 && tail[dot+1:] == t {
+			return nil
+		}
+	}
+	if dot < 0 {
+		return &Error{File: glob, Msg: "no unit name ends in " + quoted(tail), Hint: "add the type, as in " + glob + ".service"}
+	}
+	msg, hint := typeFault(tail[dot+1:], strings.TrimSuffix(glob, tail[dot:]))
+	return &Error{File: glob, Msg: msg, Hint: hint}
+}
+
+// badGlobByte returns the index of the first byte of a glob that is neither part of its syntax nor may
+// stand in a unit name, or -1.
+func badGlobByte(glob string) int {
+	for i := 0; i < len(glob); i++ {
+		switch c := glob[i]; {
+		case c == '*', c == '?':
+		case c == '[':
+			end := i + strings.IndexByte(glob[i:], ']')
+			i++
+			if glob[i] == '!' || glob[i] == '^' {
+				i++
+			}
+			if bad := badNameByte(glob[i:end]); bad >= 0 {
+				return i + bad
+			}
+			i = end
+		case badNameByte(glob[i:i+1]) >= 0:
+			return i
+		}
+	}
+	return -1
+}
+
+// globHint is what the writer of a byte that no glob holds most likely meant.
+func globHint(c byte) string {
+	switch c {
+	case ',', ';':
+		return "put a blank between two values"
+	case '{', '}':
+		return "write web@*.service; braces are for the command line"
+	case '!', '^':
+		return "only a set can be negated, as in [!a]"
+	case '/':
+		return "write the name of the unit without its folder"
+	}
+	return `a unit name is made of letters, digits and : _ . - \ @`
+}

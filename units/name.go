@@ -11,8 +11,9 @@ import (
 // methods may be called on any string; only ParseName says whether it is valid.
 type Name string
 
-// maxName is systemd's limit for a unit name, in bytes.
-const maxName = 255
+// maxName is the most that a unit name may have, in bytes: systemd allows 255, and so do file systems,
+// and what flotilla adds to a unit lies in a folder NAME.d.
+const maxName = 253
 
 // managedTypes are the unit types that flotilla places on hosts, in the order
 // in which error messages list them.
@@ -30,7 +31,7 @@ func ParseName(s string) (Name, error) {
 		return fault(0, "write a full name such as web.service", "unit name is empty")
 	}
 	if len(s) > maxName {
-		return fault(0, "shorten it", "unit name has %d bytes, systemd allows %d", len(s), maxName)
+		return fault(0, "shorten it", "unit name has %d bytes, %d is the most (its folder NAME.d has two more)", len(s), maxName)
 	}
 	if i := badNameByte(s); i >= 0 {
 		return fault(i+1, `a unit name is made of letters, digits and : _ . - \ @`, "%s may not stand in a unit name", quoted(runeAt(s, i)))

@@ -6,7 +6,7 @@ import (
 )
 
 func TestParseName(t *testing.T) {
-	long := strings.Repeat("a", 247) + ".service"
+	long := strings.Repeat("a", 245) + ".service"
 	for _, in := range []string{
 		"web.service", "web@.service", "web@3.service", "a@b@c.service", "1.service", "a.b.socket", `dev-disk\x2d1.mount`,
 		"x:y_z-1.timer", "app.web.1a2b3c4d@2.service", "-.slice", "a-b.slice", "-.mount", "p@q.target", "path@-.service", "-a.service", long, "..service",

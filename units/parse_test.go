@@ -214,8 +214,8 @@ func checkRequirements(t *testing.T, file *File) {
 	t.Helper()
 	r, err := file.Requirements()
 	again, _ := file.Requirements()
-	if r.Signature() != again.Signature() {
-		t.Errorf("two signatures for one file: %q, %q", r.Signature(), again.Signature())
+	if !cmp.Equal(r, again) {
+		t.Errorf("two results for one file: %+v, %+v", r, again)
 	}
 	for _, e := range [...]error{err, Verify(file.Name, file.Raw)} {
 		if e == nil {

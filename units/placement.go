@@ -89,6 +89,8 @@ type placement struct {
 type setting struct {
 	value string
 	line  int
+	open  bool // holds what only an instance of this template settles
+	plain bool // was written without quotes
 }
 
 // findSection settles which section counts and refuses misspelt ones, which
@@ -113,14 +115,19 @@ func (p *placement) findSection() {
 	}
 }
 
-// sectionMeant returns the placement section that a misspelt header stands for, or "".
+// sectionMeant returns the placement section that a misspelt header stands for, or "". Sections of
+// others ([X-Fleece], [X-Sleet]) pass: only one slip of the keyboard in "fleet" counts, behind its f.
 func sectionMeant(name string) string {
 	if len(name) > maxShown {
 		return ""
 	}
-	stem := strings.TrimPrefix(strings.ToLower(strings.Trim(name, whitespace)), "x-")
+	const joints = "-_. \t‐‑–—"
+	stem := strings.Trim(strings.ToLower(name), joints)
+	if rest, ok := strings.CutPrefix(stem, "x"); ok {
+		stem = strings.TrimLeft(rest, joints)
+	}
 	switch {
-	case stem == "fleet":
+	case stem == "fleet", strings.HasPrefix(stem, "f") && oneSlip(stem, "fleet"):
 		return OldSection
 	case len(stem) > 5 && distance(stem, "flotilla") <= 2:
 		return Section
@@ -158,7 +165,10 @@ func (p *placement) collect(o Option) {
 			continue
 		}
 		for _, v := range values {
-			p.store(opt, setting{value: v, line: o.Line})
+			p.store(opt, setting{
+				value: v, line: o.Line, plain: !strings.Contains(value, `"`),
+				open: p.file.Name.IsTemplate() && strings.Contains(o.Value, "%"),
+			})
 		}
 	}
 }
@@ -198,95 +208,4 @@ func (p *placement) lookup(o Option) (option, bool) {
 		p.add(o.Line, hint, "unknown option %s in [%s]", printable(o.Name), p.section)
 	}
 	return 0, false
-}
-
-func (p *placement) machineID() string {
-	id := ""
-	for i, s := range p.set[optMachineID] {
-		if i > 0 && s.value != id {
-			p.add(s.line, "keep one of them, or use MachineMetadata=", "MachineID= is set to another machine on line %d", p.set[optMachineID][0].line)
-			return id
-		}
-		id = s.value
-	}
-	return id
-}
-
-func (p *placement) machineOf() []Name {
-	var out []Name
-	for _, s := range p.set[optMachineOf] {
-		if IsGlob(s.value) {
-			p.add(s.line, "name each unit in full", "MachineOf= takes no globs")
-			continue
-		}
-		n, err := ParseName(s.value)
-		if err != nil {
-			fault := err.(*Error)
-			p.add(s.line, fault.Hint, "MachineOf=%s: %s", printable(s.value), fault.Msg)
-			continue
-		}
-		switch {
-		case n.IsTemplate():
-			p.add(s.line, "name an instance such as "+string(n.With("1")), "MachineOf=%s is a template, which runs nowhere", n)
-		case n == p.file.Name:
-			p.add(s.line, "name the unit whose host it should share", "MachineOf= names the unit itself")
-		default:
-			out = append(out, n)
-		}
-	}
-	return sortedSet(out)
-}
-
-func (p *placement) metadata() []Requirement {
-	var out []Requirement
-	for _, s := range p.set[optMetadata] {
-		key, value, ok := strings.Cut(s.value, "=")
-		if !ok || CheckLabel(key, value) != nil {
-			hint := "write key=value"
-			if strings.Count(s.value, "=") > 1 {
-				hint = `write key=value, and several as "a=1" "b=2"`
-			} else if strings.ContainsAny(s.value, "!<>~") {
-				hint = "write key=value; other comparisons are not known"
-			}
-			p.add(s.line, hint, "MachineMetadata=%s is malformed", printable(s.value))
-			continue
-		}
-		i := slices.IndexFunc(out, func(r Requirement) bool { return r.Key == key })
-		if i < 0 {
-			out = append(out, Requirement{Key: key})
-			i = len(out) - 1
-		}
-		out[i].Values = append(out[i].Values, value)
-	}
-	slices.SortFunc(out, compareKeys)
-	for i := range out {
-		out[i].Values = sortedSet(out[i].Values)
-	}
-	return out
-}
-
-func (p *placement) conflicts() []string {
-	var out []string
-	for _, s := range p.set[optConflicts] {
-		if _, err := Match(s.value, ""); err != nil {
-			p.add(s.line, err.(*Error).Hint, "Conflicts=%s: %s", printable(s.value), err.(*Error).Msg)
-			continue
-		}
-		out = append(out, s.value)
-	}
-	return sortedSet(out)
-}
-
-// boolean reads a yes-or-no option; the last assignment wins, but every one must be valid.
-func (p *placement) boolean(opt option) bool {
-	result := false
-	for _, s := range p.set[opt] {
-		value, ok := parseBool(s.value)
-		if !ok {
-			p.add(s.line, "write yes or no", "%s=%s is not a boolean", currentNames()[opt], printable(s.value))
-			continue
-		}
-		result = value
-	}
-	return result
 }

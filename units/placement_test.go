@@ -89,7 +89,8 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
-func TestSignature(t *testing.T) {
+// TestSameRequirements: two files ask for the same however they spell it.
+func TestSameRequirements(t *testing.T) {
 	base := "[X-Flotilla]\nMachineMetadata=a=1\nMachineMetadata=b=2\nMachineMetadata=a=3\nConflicts=x.service y.service\n"
 	for _, test := range []struct {
 		name, in string
@@ -104,18 +105,10 @@ func TestSignature(t *testing.T) {
 		{"with a peer", base + "MachineOf=z.service\n", false},
 		{"none", "", false},
 	} {
-		want := mustRequire(t, base).Signature()
-		if got := mustRequire(t, test.in).Signature(); (got == want) != test.same {
-			t.Errorf("%s: Signature = %q, base %q, want same: %v", test.name, got, want, test.same)
+		want := mustRequire(t, base)
+		if got := mustRequire(t, test.in); cmp.Equal(got, want) != test.same {
+			t.Errorf("%s: Requirements = %+v, base %+v, want same: %v", test.name, got, want, test.same)
 		}
-	}
-	unsorted := Requirements{Conflicts: []string{"y", "x"}, Metadata: []Requirement{{"b", []string{"2", "1"}}, {"a", nil}}}
-	sorted := Requirements{Conflicts: []string{"x", "y"}, Metadata: []Requirement{{"a", nil}, {"b", []string{"1", "2"}}}}
-	if unsorted.Signature() != sorted.Signature() || unsorted.Conflicts[0] != "y" {
-		t.Errorf("Signature depends on the order, or sorts its receiver: %v", unsorted)
-	}
-	if got := (Requirements{}).Signature(); got != "" {
-		t.Errorf("Signature of nothing = %q, want none", got)
 	}
 }
 
@@ -138,6 +131,9 @@ func TestRequirementsMatch(t *testing.T) {
 	}
 	if (Requirements{MachineID: "0123"}).MatchMachine("0123abcd00000000") {
 		t.Error("MatchMachine: a prefix of another length matches")
+	}
+	if !NamesMachine("0123abcd", "0123abcd00000000") || NamesMachine("0123abcd0", "0123abcd00000000") || NamesMachine("", "0123abcd") {
+		t.Error("NamesMachine: want the whole id or its first eight digits, and nothing else")
 	}
 	if !r.MatchMetadata(map[string]string{"disk": "ssd", "region": "us"}) || r.MatchMetadata(map[string]string{"disk": "ssd"}) {
 		t.Error("MatchMetadata: want every key satisfied by one of its values")

@@ -2,7 +2,6 @@ package units
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -44,10 +43,18 @@ const shortID = 8
 // MatchMachine reports whether MachineID allows the host with the given full
 // machine id.
 func (r Requirements) MatchMachine(id string) bool {
-	if r.MachineID == "" || r.MachineID == id {
-		return true
-	}
-	return len(r.MachineID) == shortID && strings.HasPrefix(id, r.MachineID)
+	return r.MachineID == "" || NamesMachine(r.MachineID, id)
+}
+
+// NamesMachine reports whether text names the host with the given full machine id: it is that id, or
+// its first eight digits. It is the one rule for MachineID=.
+func NamesMachine(text, id string) bool {
+	return text == id || len(text) == shortID && strings.HasPrefix(id, text)
+}
+
+// isMachineID reports whether text can name a machine.
+func isMachineID(text string) bool {
+	return (len(text) == 32 || len(text) == shortID) && strings.Trim(text, "0123456789abcdef") == ""
 }
 
 // MatchMetadata reports whether a host with these labels satisfies every
@@ -74,42 +81,6 @@ func (r Requirements) ConflictsWith(self, other Name) bool {
 		}
 	}
 	return false
-}
-
-// Signature returns a text that is equal for two units exactly when they have
-// the same requirements, however their files spell them. It is "" for a unit
-// without any.
-func (r Requirements) Signature() string {
-	var b []byte
-	field := func(tag string, values ...string) {
-		if len(values) == 0 {
-			return
-		}
-		b = append(b, tag...)
-		for _, v := range sortedSet(values) {
-			b = append(strconv.AppendQuote(b, v), ',')
-		}
-		b[len(b)-1] = ';'
-	}
-	if r.MachineID != "" {
-		field("id=", r.MachineID)
-	}
-	peers := make([]string, len(r.MachineOf))
-	for i, n := range r.MachineOf {
-		peers[i] = string(n)
-	}
-	field("of=", peers...)
-	for _, m := range slices.SortedFunc(slices.Values(r.Metadata), compareKeys) {
-		field("label "+strconv.Quote(m.Key)+"=", m.Values...)
-	}
-	field("conflicts=", r.Conflicts...)
-	if r.Global {
-		b = append(b, "global;"...)
-	}
-	if r.Fence {
-		b = append(b, "fence;"...)
-	}
-	return string(b)
 }
 
 func compareKeys(a, b Requirement) int { return strings.Compare(a.Key, b.Key) }

@@ -46,3 +46,17 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// oneSlip reports whether one slip of the keyboard makes b of a: a byte too many, too few or wrong, or
+// two neighbours exchanged.
+func oneSlip(a, b string) bool {
+	if distance(a, b) <= 1 {
+		return true
+	}
+	for i := 1; i < len(a); i++ {
+		if a[:i-1]+a[i:i+1]+a[i-1:i]+a[i+1:] == b {
+			return true
+		}
+	}
+	return false
+}

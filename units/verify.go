@@ -1,12 +1,10 @@
 package units
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
-
-// maxLine is the longest logical line that systemd reads.
-const maxLine = 1 << 20
 
 // Verify says everything that can be said about a unit file without a host: its
 // name, its syntax, its placement options, and what systemd would certainly
@@ -20,16 +18,25 @@ func Verify(name Name, raw []byte) error {
 	if err := Reserved(name); err != nil {
 		return err
 	}
+	v := verifier{faults: faults{file: string(name)}}
+	switch n := len(raw); {
+	case n == 0:
+		v.add(1, "write at least a [Unit] section", "file is empty, which systemd takes for a masked unit")
+		return v.err()
+	case n > MaxContent:
+		v.add(1, "put large text into a file of its own", "file has %d bytes, %d is the most", n, MaxContent)
+		return v.err()
+	}
 	f, err := Parse(name, raw)
 	if err != nil {
 		return err
 	}
-	v := verifier{faults: faults{file: string(name)}, file: f}
-	if _, err := f.Requirements(); err != nil {
-		v.list = append(v.list, err.(Errors)...)
+	v.file = f
+	_, err = f.Requirements()
+	var found Errors
+	if errors.As(err, &found) {
+		v.list = append(v.list, found...)
 	}
-	v.machineID()
-	v.lines()
 	v.unit()
 	return v.err()
 }
@@ -49,35 +56,8 @@ func (v *verifier) refuse(section, hint, format string, args ...any) {
 	v.add(line, hint, format, args...)
 }
 
-// machineID refuses a MachineID= that no machine can have.
-func (v *verifier) machineID() {
-	for _, o := range v.file.Options {
-		machineID := o.Name == "MachineID" || o.Name == "X-ConditionMachineID"
-		if !machineID || o.Section != Section && o.Section != OldSection || strings.ContainsAny(o.Value, `%"`) || o.Value == "" {
-			continue
-		}
-		if n := len(o.Value); n != 32 && n != shortID || strings.Trim(o.Value, "0123456789abcdef") != "" {
-			v.add(o.Line, "write the 32 hexadecimal digits of /etc/machine-id, or the first 8", "%s=%s is not a machine id", o.Name, printable(o.Value))
-		}
-	}
-}
-
-func (v *verifier) lines() {
-	if len(v.file.Raw) == 0 {
-		v.add(1, "write at least a [Unit] section", "file is empty, which systemd takes for a masked unit")
-	}
-	for _, o := range v.file.Options {
-		if len(o.Name)+len(o.Value)+1 > maxLine {
-			v.add(o.Line, "put the text into a file of its own", "%s= is longer than the 1 MiB that systemd reads", printable(o.Name))
-		}
-	}
-}
-
 // unit applies systemd's own conditions for the unit's type.
 func (v *verifier) unit() {
-	if len(v.file.Raw) == 0 {
-		return
-	}
 	switch v.file.Name.Type() {
 	case "service":
 		v.service()

@@ -1,6 +1,9 @@
 package units
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // goodFiles are files that systemd loads; the name of each is before the bar.
 func goodFiles() map[Name][]string {
@@ -20,6 +23,13 @@ func goodFiles() map[Name][]string {
 			"[Service]\nType=bogus\nExecStart=/bin/true\nNoSuchOption=1\n[NoSuchSection]\na=b\n[X-Other]\nc=d\n",
 			"\uFEFF# comment\n[Service]\r\nExecStart=/bin/true\r\n",
 			"[Service]\nKillMode=process\nExecStart=/usr/bin/docker run x\n",
+		},
+		"conf.service": {
+			"[Service]\nExecStart=/bin/true\n[X-Fleece]\nGlobal=maybe\n[X-Sleet]\n[X-Foobar]\n[X-Flow]\n[Install]\n",
+			"[Service]\nExecStart=/bin/true\n[X-Flotilla]\nConflicts=web@*.service web* *ice *.socket a[0-9].service a[!b]*.timer a?.service x@a\\x2db.service *\\x2d*\n",
+			"[Service]\nExecStart=/bin/true\n[X-Flotilla]\nMachineID=\"0123abcd\"\n",
+			"[Service]\nExecStart=/bin/true\n[X-Flotilla]\nMachineMetadata=\"rack=row #2\" \"owner='s\"\nMachineMetadata=owner=O'Brien\n",
+			"[Service]\nExecStart=/bin/true\n#" + strings.Repeat("x", MaxContent-38) + "\n",
 		},
 		"web@.service":      {"[Service]\nExecStart=/bin/true %i\n[X-Flotilla]\nMachineMetadata=host=%i\nMachineOf=db@%i.service\n", "[Service]\nExecStart=/bin/true\n[X-Flotilla]\nMachineID=%i\n"},
 		"web@3.service":     {"[Service]\nExecStart=/bin/true\n[X-Flotilla]\nMachineMetadata=host=%i\nMachineID=0123456789abcdef0123456789abcdef\n"},

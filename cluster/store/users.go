@@ -14,7 +14,7 @@ import (
 const MustNotExist int64 = -1
 
 // MaxContent is how large the content of one unit may be.
-const MaxContent = 512 << 10
+const MaxContent = units.MaxContent
 
 // maxTries bounds how often a change is tried anew because others change the same key
 // at the same time.
