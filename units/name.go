@@ -93,7 +93,7 @@ func typeFault(suffix, stem string) (msg, hint string) {
 	case "":
 		return "unit name ends in a dot", "did you mean " + stem + ".service?"
 	}
-	if near := suggest(suffix, managedTypes()); near != "" {
+	if near := Suggest(suffix, managedTypes()); near != "" {
 		return "unknown unit type " + quoted(suffix), "did you mean " + stem + "." + near + "?"
 	}
 	return "unknown unit type " + quoted(suffix), managed
@@ -191,10 +191,27 @@ func Mangle(s string) string {
 		return ""
 	}
 	s = path.Base(s)
-	switch Name(s).Type() {
-	case "service", "socket", "timer", "path", "mount", "automount", "target", "slice",
-		"device", "scope", "swap", "snapshot", "busname":
+	if slices.Contains(knownTypes(), Name(s).Type()) {
 		return s
 	}
 	return s + ".service"
+}
+
+// MangleGlob does for a glob what Mangle does for a name: it appends .service, unless the
+// glob ends in * or in something that matches the suffix of a type. Slashes stay: names
+// have none, and so such a glob matches nothing.
+func MangleGlob(glob string) string {
+	suffix := Name(glob).Type()
+	if strings.HasSuffix(glob, "*") || slices.ContainsFunc(knownTypes(), func(t string) bool {
+		ok, err := Match(suffix, t)
+		return err == nil && ok
+	}) {
+		return glob
+	}
+	return glob + ".service"
+}
+
+// knownTypes are the suffixes that systemd knows or once knew.
+func knownTypes() []string {
+	return append(managedTypes(), "device", "scope", "swap", "snapshot", "busname")
 }

@@ -66,6 +66,27 @@ func TestMangle(t *testing.T) {
 	}
 }
 
+func TestMangleGlob(t *testing.T) {
+	for _, test := range []struct{ in, want string }{
+		{"web@?", "web@?.service"},
+		{"web@[1-2]", "web@[1-2].service"},
+		{"web@*", "web@*"},
+		{"*", "*"},
+		{"web@?.service", "web@?.service"},
+		{"web@?.timer", "web@?.timer"},
+		{"db.s*t", "db.s*t"},
+		{"db.[st]*", "db.[st]*"},
+		{"db@1.?", "db@1.?.service"},
+		{"units/*.service", "units/*.service"},
+		{"units/we?", "units/we?.service"},
+		{"we[b", "we[b.service"},
+	} {
+		if got := MangleGlob(test.in); got != test.want {
+			t.Errorf("MangleGlob(%q) = %q, want %q", test.in, got, test.want)
+		}
+	}
+}
+
 func TestReserved(t *testing.T) {
 	for name, want := range map[Name]bool{
 		"systemd-networkd.service": true, "dbus.socket": true, "dbus-broker.service": true, "flotilla.service": true, "flotilla-fence.target": true,

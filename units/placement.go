@@ -202,7 +202,7 @@ func (p *placement) lookup(o Option) (option, bool) {
 		p.add(o.Line, "use Conflicts=, and stop the other unit by hand", "Replaces= is not supported: no unit may push another off its host")
 	default:
 		hint := "options of this section: " + strings.Join(names[:], ", ")
-		if near := suggest(o.Name, names[:]); near != "" {
+		if near := Suggest(o.Name, names[:]); near != "" {
 			hint = "did you mean " + near + "=?"
 		}
 		p.add(o.Line, hint, "unknown option %s in [%s]", printable(o.Name), p.section)

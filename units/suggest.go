@@ -2,9 +2,9 @@ package units
 
 import "strings"
 
-// suggest returns the word of known that the writer of got most likely meant,
+// Suggest returns the word of known that the writer of got most likely meant,
 // or "" when none is near. Ties go to the first of known.
-func suggest(got string, known []string) string {
+func Suggest(got string, known []string) string {
 	got = strings.ToLower(got)
 	if len(got) > maxShown {
 		return ""
