@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -8,7 +9,8 @@ import (
 )
 
 // intersperse moves flags before arguments, so that "start web.service --no-wait" works
-// as "start --no-wait web.service" does. Everything after "--" stays where it is.
+// as "start --no-wait web.service" does, and makes the help command of --help and -h.
+// Everything after "--" stays where it is.
 func intersperse(app *cli.App, args []string) []string {
 	if len(args) < 2 {
 		return args
@@ -44,6 +46,11 @@ func intersperse(app *cli.App, args []string) []string {
 			i = len(rest)
 		case len(a) < 2 || a[0] != '-':
 			plain = append(plain, a)
+		case isHelp(a):
+			if len(cmds) == 0 {
+				plain = nil // these are arguments of the command, not words of it
+			}
+			return slices.Concat(args[:1], []string{"help"}, head[1:], plain)
 		default:
 			moved = append(moved, a)
 			if takesValue(flags, a) && i+1 < len(rest) {
@@ -54,6 +61,8 @@ func intersperse(app *cli.App, args []string) []string {
 	}
 	return slices.Concat(head, moved, plain, last)
 }
+
+func isHelp(word string) bool { return word == "--help" || word == "-help" || word == "-h" }
 
 // completionFlag asks what can follow; see completion.
 const completionFlag = "--generate-bash-completion"
@@ -89,4 +98,51 @@ func takesValue(flags []cli.Flag, word string) bool {
 		}
 	}
 	return false
+}
+
+// refuseEmpty refuses words that say nothing: they come of a shell variable that is not set,
+// and must not be taken for "all" or for a name.
+func refuseEmpty(args []string) error {
+	flags := true
+	for i, word := range args {
+		flags = flags && word != "--"
+		flag, value, ok := strings.Cut(word, "=")
+		switch {
+		case strings.TrimSpace(word) == "" && i > 0:
+			return usagef("word %d of the command line is empty: is a variable of the shell not set?", i)
+		case flags && ok && strings.HasPrefix(flag, "-") && strings.TrimSpace(value) == "":
+			return usagef("%s has an empty value: is a variable of the shell not set?", flag)
+		}
+	}
+	return nil
+}
+
+// refuseStray refuses arguments that a command has no use for. How many it takes is what its
+// ArgsUsage shows.
+func refuseStray(c *cli.Context, path string, cmd *cli.Command) error {
+	if strings.Contains(cmd.ArgsUsage, "...") || len(cmd.Subcommands) > 0 {
+		return nil
+	}
+	most := len(strings.Fields(cmd.ArgsUsage))
+	if c.NArg() <= most {
+		return nil
+	}
+	what := "no arguments"
+	if most > 0 {
+		what = cmd.ArgsUsage + " and nothing after it"
+	}
+	return usagef("%s takes %s, got %q: %s", path, what, c.Args().Get(most), cmp.Or(strayHint(path), "see flotilla help "+path))
+}
+
+// strayHint tells who gave a command an argument too many what was probably meant.
+func strayHint(path string) string {
+	switch path {
+	case "init":
+		return "flotilla join ADDRESS joins a cluster"
+	case "leave":
+		return "it is typed on the host that leaves"
+	case "list-machines":
+		return "flotilla status HOST shows one"
+	}
+	return ""
 }

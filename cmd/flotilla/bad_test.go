@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,11 +15,11 @@ import (
 )
 
 // badWords is a wrong command line with the one line that answers it. CRT, KEY and CA in args are
-// files of a good admin certificate; H1 is the endpoint of a cluster.
+// files of a good admin certificate; EMPTY is a word without letters.
 type badWords struct {
 	args string
 	code int
-	want string // $ at its end = nothing follows; OWN = /etc/flotilla or what stands for it
+	want string // stands in the line; $ at its end = nothing follows
 }
 
 func badCommandLines() []badWords {
@@ -30,8 +31,33 @@ func badCommandLines() []badWords {
 		{"start a --timeout soon", 2, `invalid value "soon" for flag -timeout: parse error: see flotilla help start$`},
 		{"start a --timeout 0s", 2, `--timeout 0s: want a positive duration such as 30s; --no-wait does not wait$`},
 		{"explain", 2, `explain needs one unit or host: flotilla explain web.service$`},
-		{"explain a b", 2, `explain needs one unit or host: flotilla explain web.service$`},
-		{"logs a b", 2, `logs takes one unit or host$`},
+		{"explain a", 1, `no unit and no host "a" (flotilla status shows what there is)$`},
+		{"logs a", 1, `no unit and no host "a.service" (flotilla status shows what there is)$`},
+		{"logs nosuch*", 1, `no unit on a host matches "nosuch*" (flotilla list-unit-files shows the units; a glob never looks at files)$`},
+		{"cat EMPTY", 2, `word 2 of the command line is empty: is a variable of the shell not set?$`},
+		{"start EMPTY", 2, `word 2 of the command line is empty: is a variable of the shell not set?$`},
+		{"logs EMPTY", 2, `word 2 of the command line is empty: is a variable of the shell not set?$`},
+		{"host label EMPTY a=b", 2, `word 3 of the command line is empty: is a variable of the shell not set?$`},
+		{"logs --host EMPTY", 2, `word 3 of the command line is empty: is a variable of the shell not set?$`},
+		{"logs --host=", 2, `--host has an empty value: is a variable of the shell not set?$`},
+		{"accept-store x", 2, `accept-store takes no arguments, got "x": see flotilla help accept-store$`},
+		{"failover resume now", 2, `failover resume takes no arguments, got "now": see flotilla help failover resume$`},
+		{"token x", 2, `token takes no arguments, got "x": see flotilla help token$`},
+		{"version x", 2, `version takes no arguments, got "x": see flotilla help version$`},
+		{"events extra", 2, `events takes no arguments, got "extra": see flotilla help events$`},
+		{"completion bash x", 2, `completion takes bash|zsh|fish and nothing after it, got "x": see flotilla help completion$`},
+		{"agent extra", 2, `agent takes no arguments, got "extra": see flotilla help agent$`},
+		{"etcd extra", 2, `etcd takes no arguments, got "extra": see flotilla help etcd$`},
+		{"dev extra", 2, `dev takes no arguments, got "extra": see flotilla help dev$`},
+		{"host remove h1 h2", 2, `host remove takes HOST and nothing after it, got "h2": see flotilla help host remove$`},
+		{"help all x", 2, `help all takes nothing after it, got "x"$`},
+		{"help host frob", 2, `host has no command "frob": see flotilla help host$`},
+		{"frob --help", 2, `no command "frob": see flotilla help all$`},
+		{"host frob --help", 2, `host has no command "frob": see flotilla help host$`},
+		{"host label --bogus", 2, `flag provided but not defined: -bogus: see flotilla help host label$`},
+		{"orphan stop --bogus", 2, `flag provided but not defined: -bogus: see flotilla help orphan stop$`},
+		{"list-units nosuch", 1, `no unit "nosuch.service" in the cluster (flotilla list-unit-files shows what there is)$`},
+		{"list-unit-files there nosuch", 1, `no unit "nosuch.service" in the cluster (flotilla list-unit-files shows what there is)$`},
 		{"logs a -n -3", 2, `--lines -3: want 0 or more$`},
 		{"logs a -n many", 2, `invalid value "many" for flag -n: parse error: see flotilla help logs$`},
 		{"journal", 2, `journal needs a unit: flotilla journal web.service; flotilla logs shows the daemons$`},
@@ -62,13 +88,17 @@ func badUnits() []badWords {
 	return []badWords{
 		{"start nosuch", 1, `no unit "nosuch.service" in the cluster, and no file of this name here (flotilla list-unit-files shows the units; a path names another folder)$`},
 		{"stop nosuch", 1, `no unit "nosuch.service" in the cluster (flotilla list-unit-files shows what there is)$`},
-		{"destroy nosuch*", 1, `no unit in the cluster matches "nosuch*": quote it, and see flotilla list-unit-files$`},
+		{"destroy nosuch*", 1, `no unit in the cluster matches "nosuch*" (flotilla list-unit-files shows the units; a glob never looks at files)$`},
+		{"stop nosuch@?", 1, `no unit in the cluster matches "nosuch@?.service" (flotilla list-unit-files shows the units; a glob never looks at files)$`},
+		{"start kept/*.service", 1, `no unit in the cluster matches "kept/*.service" (flotilla list-unit-files shows the units; a glob never looks at files)$`},
+		{"start folder.service", 1, `folder.service is a folder, not a unit file (name a file in it, or a path such as /etc/units/folder.service)$`},
+		{"start pipe.service", 1, `pipe.service is no regular file (write the unit into a file)$`},
 		{"start we[b", 1, `we[b: column 3: glob is malformed (close the set with ], as in [a-c])$`},
 		{"start web@{1-3}", 1, `web@{1-3}: column 5: "{1-3}" is neither a range of numbers nor a list (write {1..3} or {a,b})$`},
 		{"start my*unit?x{", 1, `my*unit?x{: column 10: "{" is never closed (add the closing })$`},
 		{"start büro", 1, `büro.service: column 2: "ü" may not stand in a unit name (a unit name is made of letters, digits and : _ . - \ @)$`},
-		{"start web.exe", 1, ``},
-		{"start sda.device", 1, `sda.device`},
+		{"start web.exe", 1, `no unit "web.exe.service" in the cluster, and no file of this name here (flotilla list-unit-files shows the units; a path names another folder)$`},
+		{"start sda.device", 1, `sda.device: device units are made by the kernel and cannot be submitted (flotilla manages service, socket, timer, path, mount, automount, target, slice)$`},
 		{"start no/such/dir/a.service", 1, `no/such/dir/a.service: no such unit file$`},
 		{"start web@.service", 1, `web@.service is a template and cannot be started (name an instance, as in web@1.service)$`},
 		{"stop made@.service", 1, `made@.service is a template and cannot be stopped (name an instance, as in made@1.service)$`},
@@ -80,6 +110,9 @@ func badUnits() []badWords {
 		{"submit line.service", 1, `line.service:3: no = in this line (write Name=value, or # before a comment)$`},
 		{"submit empty.service", 1, `empty.service:1: file is empty, which systemd takes for a masked unit (write at least a [Unit] section)$`},
 		{"submit fenced.service", 1, `fenced.service:2: Docker with Fence=yes is refused: its processes live outside the unit's cgroup (use Podman with --cgroups=split, or a plain process)$`},
+		{"submit option.service --endpoint unix:///nowhere", 1, `option.service:4: unknown option Conflict in [X-Flotilla] (did you mean Conflicts=?)$`},
+		{"start there.service ./line.service --endpoint unix:///nowhere", 1, `line.service:3: no = in this line (write Name=value, or # before a comment)$`},
+		{"load bad@1 --endpoint unix:///nowhere", 1, `bad@.service:1: text before the first section (put a header such as [Service] above it)$`},
 		{"submit there.service", 1, `there.service is in the cluster with other content (`},
 	}
 }
@@ -94,7 +127,7 @@ func badCertificates() []badWords {
 		{"status --endpoint https://127.0.0.1:1 --ca nofile --cert CRT --key KEY", 1, `read --ca: open nofile: no such file or directory$`},
 		{"status --endpoint https://127.0.0.1:1 --ca KEY --cert CRT --key KEY", 1, `no certificate in it: give the cluster's ca.crt$`},
 		{"status --endpoint https://127.0.0.1:1 --ca CA --cert CA --key KEY", 1, `private key does not match public key$`},
-		{"status --endpoint https://127.0.0.1:1 --ca CA --cert CRT --key CRT", 1, ``},
+		{"status --endpoint https://127.0.0.1:1 --ca CA --cert CRT --key CRT", 1, `load --cert alice.crt with --key alice.crt: tls: found a certificate rather than a key in the PEM for the private key$`},
 		{"status --endpoint https://127.0.0.1:1 --ca CA --cert CRT --key KEY", 1, `no daemon answers at 127.0.0.1:1: connect: connection refused (is flotilla-agent running? --endpoint names another daemon)$`},
 		{"admin-cert", 2, `admin-cert needs one name: flotilla admin-cert alice$`},
 		{"admin-cert ../x", 2, `admin-cert "../x": want a name of letters, digits and _ . @ -, up to 64, other than ca$`},
@@ -153,7 +186,7 @@ func TestBadInputs(t *testing.T) {
 			want, whole := strings.CutSuffix(bad.want, "$")
 			line, _ := strings.CutPrefix(said, "flotilla: error: ")
 			if code != bad.code || !strings.HasPrefix(said, "flotilla: error: ") || strings.Count(said, "\n") != 1 ||
-				!strings.Contains(line, want) || whole && !strings.HasSuffix(strings.TrimSpace(line), want) {
+				want == "" || !strings.Contains(line, want) || whole && !strings.HasSuffix(strings.TrimSpace(line), want) {
 				t.Errorf("flotilla %s = %d, want %d\n got %s\nwant %s", bad.args, code, bad.code, said, bad.want)
 			}
 			if after, err := c.Revision(t.Context()); err != nil || after != before {
@@ -176,6 +209,8 @@ func try(t *testing.T, args string) (int, string) {
 			words[i] = "alice.crt"
 		case "KEY":
 			words[i] = "alice.key"
+		case "EMPTY":
+			words[i] = ""
 		}
 	}
 	var stdout, stderr bytes.Buffer
@@ -197,11 +232,16 @@ func shortDir(t *testing.T) string {
 func writeBadFiles(t *testing.T, dir string) {
 	t.Helper()
 	const ok = "[Service]\nExecStart=/bin/true\n"
-	if err := os.Mkdir(filepath.Join(dir, "kept"), 0o755); err != nil {
+	for _, folder := range []string{"kept", "folder.service"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.service"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"web@.service": ok, "made@.service": ok, "systemd-x.service": ok, "empty.service": "",
+		"web@.service": ok, "made@.service": ok, "systemd-x.service": ok, "empty.service": "", "bad@.service": "ExecStart=/bin/true\n",
 		"option.service":     ok + "[X-Flotilla]\nConflict=a.service\n",
 		"line.service":       ok + "Restart always\n",
 		"fenced.service":     "[Service]\nExecStart=/usr/bin/docker run x\n[X-Flotilla]\nFence=yes\n",

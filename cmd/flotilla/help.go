@@ -6,6 +6,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
+
+	"flotilla/units"
 )
 
 // The groups of commands, in the order of "help all".
@@ -18,15 +20,20 @@ const (
 	groupTools   = "Tools"
 )
 
-var helpGroups = [...]string{groupCluster, groupUnits, groupLook, groupHosts, groupDaemons, groupTools}
+// helpGroups are the groups in their order.
+func helpGroups() []string {
+	return []string{groupCluster, groupUnits, groupLook, groupHosts, groupDaemons, groupTools}
+}
 
 // ten are the commands a new user needs; the rest stands in "help all".
-var ten = [...]string{"init", "join", "start", "stop", "restart", "destroy", "status", "explain", "logs", "help"}
+func ten() []string {
+	return []string{"init", "join", "start", "stop", "restart", "destroy", "status", "explain", "logs", "help"}
+}
 
 func printTen(app *cli.App) error {
 	fmt.Fprintf(app.Writer, "flotilla %s: one machine of many systemd hosts\n\n", app.Version)
 	w := tabwriter.NewWriter(app.Writer, 0, 8, 3, ' ', 0)
-	for _, name := range ten {
+	for _, name := range ten() {
 		c := find(app.Commands, name)
 		fmt.Fprintf(w, "  %s %s\t%s\n", c.Name, c.ArgsUsage, c.Usage)
 	}
@@ -39,7 +46,7 @@ func printTen(app *cli.App) error {
 
 func printAll(app *cli.App) error {
 	w := tabwriter.NewWriter(app.Writer, 0, 8, 3, ' ', 0)
-	for i, group := range helpGroups {
+	for i, group := range helpGroups() {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
@@ -63,56 +70,70 @@ func printCommand(w *tabwriter.Writer, parent string, c *cli.Command) {
 	}
 }
 
+// printHelp prints what a command is for, then its commands or its flags.
+func printHelp(app *cli.App, path string, c *cli.Command) error {
+	w := tabwriter.NewWriter(app.Writer, 0, 8, 3, ' ', 0)
+	if len(c.Subcommands) > 0 {
+		fmt.Fprintf(w, "flotilla %s: %s\n\n", path, c.Usage)
+		for _, sub := range c.Subcommands {
+			printCommand(w, path+" ", sub)
+		}
+		fmt.Fprintf(w, "\nflotilla help %s COMMAND shows its flags.\n", path)
+		return w.Flush()
+	}
+	fmt.Fprintf(w, "%s: %s\n", strings.TrimSpace("flotilla "+path+" "+c.ArgsUsage), c.Usage)
+	if len(c.Flags) > 0 {
+		fmt.Fprintf(w, "\nFlags:\n")
+	}
+	for _, f := range c.Flags {
+		fmt.Fprintf(w, "  %s\n", f)
+	}
+	return w.Flush()
+}
+
 func helpCommand() *cli.Command {
 	return &cli.Command{
-		Name: "help", Aliases: []string{"h"}, ArgsUsage: "[all|COMMAND]", Category: groupTools,
-		Usage: "show what there is",
-		Action: func(c *cli.Context) error {
-			switch name := c.Args().First(); name {
-			case "":
-				return printTen(c.App)
-			case "all":
-				return printAll(c.App)
-			default:
-				if find(c.App.Commands, name) == nil {
-					return unknownCommand(c.App, name)
-				}
-				return cli.ShowCommandHelp(c, name)
-			}
-		},
+		Name: "help", Aliases: []string{"h"}, ArgsUsage: "[all|COMMAND...]", Category: groupTools,
+		Usage: "show what there is", Action: showHelp,
 	}
+}
+
+// showHelp follows the words of a command down to it.
+func showHelp(c *cli.Context) error {
+	words := c.Args().Slice()
+	switch {
+	case len(words) == 0:
+		return printTen(c.App)
+	case len(words) == 1 && words[0] == "all":
+		return printAll(c.App)
+	case words[0] == "all":
+		return usagef("help all takes nothing after it, got %q", words[1])
+	}
+	cmd := find(c.App.Commands, words[0])
+	if cmd == nil {
+		return unknownCommand(c.App, words[0])
+	}
+	path := cmd.Name
+	for _, word := range words[1:] {
+		sub := find(cmd.Subcommands, word)
+		if sub == nil {
+			return usagef("%s has no command %q: see flotilla help %s", path, word, path)
+		}
+		cmd, path = sub, path+" "+sub.Name
+	}
+	return printHelp(c.App, path, cmd)
 }
 
 // unknownCommand names the nearest command, if one is near.
 func unknownCommand(app *cli.App, word string) error {
-	best, least := "", len(word)/2+1
+	var known []string
 	for _, c := range app.Commands {
-		if d := distance(word, c.Name); d < least && !c.Hidden {
-			best, least = c.Name, d
+		if !c.Hidden {
+			known = append(known, c.Name)
 		}
 	}
-	if best != "" {
-		return usagef("no command %q: did you mean %s?", word, best)
+	if near := units.Suggest(word, known); near != "" {
+		return usagef("no command %q: did you mean %s?", word, near)
 	}
 	return usagef("no command %q: see flotilla help all", word)
-}
-
-// distance is the Levenshtein distance of two words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost = 1 + min(diagonal, row[j], row[j-1])
-			}
-			diagonal, row[j] = row[j], cost
-		}
-	}
-	return row[len(b)]
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,22 +22,27 @@ func listCommands() []*cli.Command {
 	}
 }
 
-// patterns are the arguments of a list: braces expand here, what is no glob is a name.
-func patterns(c *cli.Context) ([]string, error) {
-	var out []string
-	for _, arg := range c.Args().Slice() {
-		words, err := units.Expand(arg)
-		if err != nil {
-			return nil, err
-		}
-		for _, word := range words {
-			if !units.IsGlob(word) {
-				word = units.Mangle(word)
-			}
-			out = append(out, word)
+// patterns are the arguments of a list: what is no glob is a name.
+func patterns(c *cli.Context) (globs, names []string, err error) {
+	globs, err = words(c)
+	for i, word := range globs {
+		if !units.IsGlob(word) {
+			globs[i] = units.Mangle(word)
+			names = append(names, globs[i])
 		}
 	}
-	return out, nil
+	return globs, names, err
+}
+
+// missing says of each name that nothing in a list has it.
+func missing(names []string, listed map[string]bool) error {
+	var failed error
+	for _, name := range names {
+		if !listed[name] {
+			failed = errors.Join(failed, fmt.Errorf("no unit %q in the cluster (flotilla list-unit-files shows what there is)", name))
+		}
+	}
+	return failed
 }
 
 func short(id string, n int, full bool) string {
@@ -67,17 +75,19 @@ func hostOnly(address string) string {
 	return address
 }
 
-var unitColumns = []column[api.Instance]{
-	{"unit", func(i api.Instance, _ bool) string { return i.Unit }},
-	{"machine", func(i api.Instance, full bool) string { return machine(i.Host, i.Address, full) }},
-	{"host", func(i api.Instance, _ bool) string { return i.HostName }},
-	{"load", func(i api.Instance, _ bool) string { return i.Load }},
-	{"active", func(i api.Instance, _ bool) string { return i.Active }},
-	{"sub", func(i api.Instance, _ bool) string { return i.Sub }},
-	{"hash", func(i api.Instance, full bool) string { return short(string(i.Hash), 7, full) }},
-	{"order", func(i api.Instance, _ bool) string { return i.Order }},
-	{"since", func(i api.Instance, _ bool) string { return age(i.Since) }},
-	{"message", func(i api.Instance, _ bool) string { return i.Message }},
+func unitColumns() []column[api.Instance] {
+	return []column[api.Instance]{
+		{"unit", func(i api.Instance, _ bool) string { return i.Unit }},
+		{"machine", func(i api.Instance, full bool) string { return machine(i.Host, i.Address, full) }},
+		{"host", func(i api.Instance, _ bool) string { return i.HostName }},
+		{"load", func(i api.Instance, _ bool) string { return i.Load }},
+		{"active", func(i api.Instance, _ bool) string { return i.Active }},
+		{"sub", func(i api.Instance, _ bool) string { return i.Sub }},
+		{"hash", func(i api.Instance, full bool) string { return short(string(i.Hash), 7, full) }},
+		{"order", func(i api.Instance, _ bool) string { return i.Order }},
+		{"since", func(i api.Instance, _ bool) string { return age(i.Since) }},
+		{"message", func(i api.Instance, _ bool) string { return i.Message }},
+	}
 }
 
 // listUnits prints one row for each unit on each host.
@@ -86,39 +96,45 @@ func listUnits(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	globs, err := patterns(c)
+	globs, names, err := patterns(c)
 	if err != nil {
 		return err
 	}
 	const normal, wide = "unit,machine,active,sub", "unit,host,machine,load,active,sub,hash,order,since,message"
-	if err := checkList(c, unitColumns); err != nil {
+	if err := checkList(c, unitColumns()); err != nil {
 		return err
 	}
-	rows := []api.Instance{}
+	rows, listed := []api.Instance{}, map[string]bool{}
 	err = cl.Units(c.Context, globs, func(u api.Unit) error {
+		listed[u.Name] = true
 		rows = append(rows, u.Instances...)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return printList(c, rows, unitColumns, normal, wide)
+	if err := printList(c, rows, unitColumns(), normal, wide); err != nil {
+		return err
+	}
+	return missing(names, listed)
 }
 
-var fileColumns = []column[api.Unit]{
-	{"unit", func(u api.Unit, _ bool) string { return u.Name }},
-	{"hash", func(u api.Unit, full bool) string { return short(string(u.Hash), 7, full) }},
-	{"dstate", func(u api.Unit, _ bool) string { return u.Target.String() }},
-	{"state", func(u api.Unit, _ bool) string {
-		if u.Global {
-			return ""
-		}
-		return u.State.String()
-	}},
-	{"target", func(u api.Unit, full bool) string { return targetOf(u, full) }},
-	{"global", func(u api.Unit, _ bool) string { return yesNo(u.Global) }},
-	{"desc", func(u api.Unit, _ bool) string { return u.Description }},
-	{"reason", func(u api.Unit, _ bool) string { return u.Reason }},
+func fileColumns() []column[api.Unit] {
+	return []column[api.Unit]{
+		{"unit", func(u api.Unit, _ bool) string { return u.Name }},
+		{"hash", func(u api.Unit, full bool) string { return short(string(u.Hash), 7, full) }},
+		{"dstate", func(u api.Unit, _ bool) string { return u.Target.String() }},
+		{"state", func(u api.Unit, _ bool) string {
+			if u.Global {
+				return ""
+			}
+			return u.State.String()
+		}},
+		{"target", func(u api.Unit, full bool) string { return targetOf(u, full) }},
+		{"global", func(u api.Unit, _ bool) string { return yesNo(u.Global) }},
+		{"desc", func(u api.Unit, _ bool) string { return u.Description }},
+		{"reason", func(u api.Unit, _ bool) string { return u.Reason }},
+	}
 }
 
 func targetOf(u api.Unit, full bool) string {
@@ -146,16 +162,17 @@ func listUnitFiles(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	globs, err := patterns(c)
+	globs, names, err := patterns(c)
 	if err != nil {
 		return err
 	}
-	if err := checkList(c, fileColumns); err != nil {
+	if err := checkList(c, fileColumns()); err != nil {
 		return err
 	}
-	rows := []api.Unit{}
+	rows, listed := []api.Unit{}, map[string]bool{}
 	err = cl.Units(c.Context, globs, func(u api.Unit) error {
 		if u.Revision > 0 {
+			listed[u.Name] = true
 			rows = append(rows, u)
 		}
 		return nil
@@ -163,20 +180,26 @@ func listUnitFiles(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return printList(c, rows, fileColumns, "unit,hash,dstate,state,target", "unit,hash,dstate,state,target,global,reason,desc")
+	err = printList(c, rows, fileColumns(), "unit,hash,dstate,state,target", "unit,hash,dstate,state,target,global,reason,desc")
+	if err != nil {
+		return err
+	}
+	return missing(names, listed)
 }
 
-var hostColumns = []column[api.Host]{
-	{"machine", func(h api.Host, full bool) string { return machine(h.ID, "", full) }},
-	{"ip", func(h api.Host, _ bool) string { return hostOnly(h.Address) }},
-	{"metadata", func(h api.Host, _ bool) string { return labelText(h.Labels) }},
-	{"name", func(h api.Host, _ bool) string { return h.Name }},
-	{"state", func(h api.Host, _ bool) string { return hostState(h) }},
-	{"units", func(h api.Host, _ bool) string { return count(h.Active, h.Units) }},
-	{"version", func(h api.Host, _ bool) string { return h.Version }},
-	{"os", func(h api.Host, _ bool) string { return h.OS }},
-	{"systemd", func(h api.Host, _ bool) string { return number(h.Systemd) }},
-	{"runtimes", func(h api.Host, _ bool) string { return labelText(h.Runtimes) }},
+func hostColumns() []column[api.Host] {
+	return []column[api.Host]{
+		{"machine", func(h api.Host, full bool) string { return machine(h.ID, "", full) }},
+		{"ip", func(h api.Host, _ bool) string { return hostOnly(h.Address) }},
+		{"metadata", func(h api.Host, _ bool) string { return labelText(h.Labels) }},
+		{"name", func(h api.Host, _ bool) string { return h.Name }},
+		{"state", func(h api.Host, _ bool) string { return hostState(h) }},
+		{"units", func(h api.Host, _ bool) string { return count(h.Active, h.Units) }},
+		{"version", func(h api.Host, _ bool) string { return h.Version }},
+		{"os", func(h api.Host, _ bool) string { return h.OS }},
+		{"systemd", func(h api.Host, _ bool) string { return number(h.Systemd) }},
+		{"runtimes", func(h api.Host, _ bool) string { return labelText(h.Runtimes) }},
+	}
 }
 
 func listMachines(c *cli.Context) error {
@@ -187,7 +210,7 @@ func listMachines(c *cli.Context) error {
 	if c.Args().Present() {
 		return usagef("list-machines takes no arguments, got %q: flotilla status HOST shows one", c.Args().First())
 	}
-	if err := checkList(c, hostColumns); err != nil {
+	if err := checkList(c, hostColumns()); err != nil {
 		return err
 	}
 	rows, err := cl.Hosts(c.Context)
@@ -197,7 +220,7 @@ func listMachines(c *cli.Context) error {
 	if rows == nil {
 		rows = []api.Host{}
 	}
-	return printList(c, rows, hostColumns, "machine,ip,metadata", "machine,name,ip,state,units,metadata,version,systemd,runtimes,os")
+	return printList(c, rows, hostColumns(), "machine,ip,metadata", "machine,name,ip,state,units,metadata,version,systemd,runtimes,os")
 }
 
 func labelText(m map[string]string) string {
@@ -242,3 +265,12 @@ func short1(d time.Duration) string {
 	}
 	return number(int(d/(24*time.Hour))) + "d"
 }
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func count(some, all int) string { return fmt.Sprintf("%d/%d", some, all) }

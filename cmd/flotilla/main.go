@@ -29,7 +29,10 @@ func main() {
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app := newApp(stdout, stderr)
-	err := app.RunContext(ctx, intersperse(app, args))
+	err := refuseEmpty(args)
+	if err == nil {
+		err = app.RunContext(ctx, intersperse(app, args))
+	}
 	if err == nil {
 		return 0
 	}
@@ -42,10 +45,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, &code) {
 		return int(code)
 	}
+	sayErrors(stderr, err)
+	return 1
+}
+
+// sayErrors prints an error, each of its lines as one of ours.
+func sayErrors(stderr io.Writer, err error) {
 	for _, line := range strings.Split(strings.TrimSpace(err.Error()), "\n") {
 		fmt.Fprintf(stderr, "flotilla: error: %s\n", line)
 	}
-	return 1
 }
 
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
@@ -70,16 +78,17 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ErrWriter: stderr,
 		Version:   version,
 
-		HideHelpCommand:        true,
-		EnableBashCompletion:   true,
-		UseShortOptionHandling: false,
-		ExitErrHandler:         func(*cli.Context, error) {},
-		OnUsageError:           onUsage,
+		HideHelp:                  true, // intersperse makes the help command of --help
+		EnableBashCompletion:      true,
+		UseShortOptionHandling:    false,
+		DisableSliceFlagSeparator: true, // the value of a label may hold a comma
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError:              onUsage("all"),
 	}
 	app.Commands = commands()
 	app.BashComplete = cli.DefaultAppComplete
 	for _, c := range app.Commands {
-		prepare(c)
+		prepare(c, "")
 	}
 	app.Action = func(c *cli.Context) error {
 		if c.Args().Present() {
@@ -90,31 +99,36 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
-// prepare gives every command the same manners.
-func prepare(c *cli.Command) {
-	c.OnUsageError = onUsage
-	c.HideHelpCommand = true
+// prepare gives every command the same manners: errors that name its help, and no more
+// arguments than it has a use for. parent are the words before it, with a blank after each.
+func prepare(c *cli.Command, parent string) {
+	path := parent + c.Name
+	c.HideHelp = true
+	c.OnUsageError = onUsage(path)
 	for _, sub := range c.Subcommands {
-		prepare(sub)
+		prepare(sub, path+" ")
 	}
-	if len(c.Subcommands) > 0 && c.Action == nil {
-		c.Action = func(cc *cli.Context) error {
+	act := c.Action
+	if len(c.Subcommands) > 0 {
+		act = func(cc *cli.Context) error {
 			if cc.Args().Present() {
-				return usagef("%s has no command %q: see flotilla help %s", c.Name, cc.Args().First(), c.Name)
+				return usagef("%s has no command %q: see flotilla help %s", path, cc.Args().First(), path)
 			}
-			return cli.ShowSubcommandHelp(cc)
+			return printHelp(cc.App, path, c)
 		}
+	}
+	c.Action = func(cc *cli.Context) error {
+		if err := refuseStray(cc, path, c); err != nil {
+			return err
+		}
+		return act(cc)
 	}
 }
 
-func onUsage(c *cli.Context, err error, _ bool) error {
-	name := "flotilla"
-	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "flotilla" {
-		name += " help " + c.Command.Name
-	} else {
-		name += " help all"
+func onUsage(path string) cli.OnUsageErrorFunc {
+	return func(_ *cli.Context, err error, _ bool) error {
+		return usagef("%v: see flotilla help %s", err, path)
 	}
-	return usagef("%v: see %s", err, name)
 }
 
 // commands are all commands, by group; helpGroups orders them.

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"flotilla/api"
+	"flotilla/units"
+)
+
+// gather makes a Change of each argument: globs look at the cluster, braces expand here,
+// a unit that the cluster does not know is read from its file.
+func gather(ctx context.Context, c *cli.Context, cl *api.Client, v verb) ([]api.Change, error) {
+	var out []api.Change
+	g := gatherer{ctx: ctx, cl: cl, verb: v, replace: c.Bool("replace"), families: map[string]map[string]bool{}}
+	list, err := words(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, word := range list {
+		found, err := g.resolve(word)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	seen := map[string]bool{}
+	out = slices.DeleteFunc(out, func(ch api.Change) bool {
+		dup := seen[ch.Name]
+		seen[ch.Name] = true
+		return dup
+	})
+	return out, nil
+}
+
+// gatherer turns words of a command line into changes.
+type gatherer struct {
+	ctx      context.Context
+	cl       *api.Client
+	verb     verb
+	replace  bool
+	families map[string]map[string]bool // names in the cluster, by template
+}
+
+func (g *gatherer) resolve(word string) ([]api.Change, error) {
+	if units.IsGlob(word) {
+		return g.resolveGlob(word)
+	}
+	name := units.Mangle(filepath.Base(word))
+	if _, err := units.ParseName(name); err != nil {
+		return nil, err
+	}
+	ch := g.verb.of(name)
+	ch.Replace = g.replace
+	if !g.verb.content {
+		return []api.Change{ch}, nil
+	}
+	path, raw, err := readUnit(word, name)
+	if err != nil {
+		return nil, err
+	}
+	if raw == nil {
+		return []api.Change{ch}, nil
+	}
+	// What is wrong with a file is said here, for it can be said without a daemon.
+	bad := verify(units.Name(name), path, raw)
+	if template := filepath.Base(path); template != name && !g.replace {
+		family, err := g.family(template)
+		if err != nil {
+			return nil, cmp.Or(bad, err)
+		}
+		if family[name] || family[template] {
+			return []api.Change{ch}, nil // what the cluster has comes before the template's file
+		}
+	}
+	if bad != nil {
+		return nil, bad
+	}
+	text := string(raw)
+	ch.Content, ch.File = &text, path
+	return []api.Change{ch}, nil
+}
+
+// family are the names in the cluster of a template and its instances.
+func (g *gatherer) family(template string) (map[string]bool, error) {
+	if known, ok := g.families[template]; ok {
+		return known, nil
+	}
+	known := map[string]bool{}
+	before, after, _ := strings.Cut(template, "@")
+	err := g.cl.Units(g.ctx, []string{before + "@*" + after}, func(u api.Unit) error {
+		known[u.Name] = u.Revision > 0
+		return nil
+	})
+	g.families[template] = known
+	return known, err
+}
+
+func (g *gatherer) resolveGlob(glob string) ([]api.Change, error) {
+	var out []api.Change
+	err := g.cl.Units(g.ctx, []string{glob}, func(u api.Unit) error {
+		if submitted.has(u) && !(g.verb.target != units.Inactive && strings.Contains(u.Name, "@.")) {
+			ch := g.verb.of(u.Name)
+			ch.Replace = g.replace
+			out = append(out, ch)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, noMatch(submitted, glob)
+	}
+	return out, nil
+}
+
+// readUnit reads the file of a unit, or of its template, beside the path given. Without
+// either raw is nil.
+func readUnit(word, name string) (path string, raw []byte, err error) {
+	dir := filepath.Dir(word)
+	tries := []string{filepath.Join(dir, name)}
+	if parsed, err := units.ParseName(name); err == nil && parsed.IsInstance() {
+		tries = append(tries, filepath.Join(dir, string(parsed.Template())))
+	}
+	for _, path := range tries {
+		raw, err := readRegular(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return path, raw, err
+		}
+	}
+	if dir != "." {
+		return "", nil, fmt.Errorf("%s: no such unit file", tries[0])
+	}
+	return "", nil, nil
+}
+
+// mostFile is far more than a unit file may hold: the daemon names the limit.
+const mostFile = 16 << 20
+
+// readRegular reads a file whose end is near: no folder, pipe or device.
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read unit file: %w", err)
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a folder, not a unit file (name a file in it, or a path such as /etc/units/%s)", path, filepath.Base(path))
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no regular file (write the unit into a file)", path)
+	case info.Size() > mostFile:
+		return nil, fmt.Errorf("%s holds %d MiB, far more than a unit file may (is it the file that was meant?)", path, info.Size()>>20)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read unit file: %w", err)
+	}
+	return raw, nil
+}
+
+// verify says what is wrong with a unit file, with the path at which it lies.
+func verify(name units.Name, path string, raw []byte) error {
+	err := units.Verify(name, raw)
+	var faults units.Errors
+	if errors.As(err, &faults) {
+		for _, f := range faults {
+			f.File = path
+		}
+	}
+	return err
+}
