@@ -273,7 +273,7 @@ func (a *Agent) landAll(results []JobResult, numbers map[cluster.Unit]int64) {
 		a.landed = append(a.landed, landing{r, numbers[r.Unit]})
 	}
 	a.mu.Unlock()
-	a.rouse()
+	a.wake.ring()
 }
 
 // land takes in the ends of jobs.

@@ -67,7 +67,7 @@ type Agent struct {
 	boot    string
 	log     *slog.Logger
 	metrics *metrics
-	wake    chan struct{} // capacity one: something changed, run a pass
+	wake    bell // something changed, run a pass
 
 	link     *link
 	keeper   *keeper
@@ -84,6 +84,9 @@ type Agent struct {
 	stale     bool // files must be listed again
 	seen      map[cluster.Unit]Observed
 	dirty     map[cluster.Unit]bool
+	names     map[cluster.Unit]bool     // that concern this host, in this pass
+	improper  map[cluster.Unit]bool     // ordered names that are none of systemd's
+	elsewhere map[cluster.Unit]string   // where the host has a unit of that name of its own, "" = nowhere
 	watched   int                       // names told to Watch
 	flying    map[cluster.Unit]flight   // jobs that have not ended
 	retries   map[cluster.Unit]*backoff // units whose last action went wrong
@@ -122,10 +125,10 @@ func New(doors Doors, opt Options) (*Agent, error) {
 	}
 	a := &Agent{
 		doors: doors, opt: opt, boot: opt.Info.Boot, log: opt.Log.With("component", "agent"), metrics: newMetrics(opt.Metrics),
-		wake: make(chan struct{}, 1), link: &link{}, stale: true, all: true, owesLoad: true,
+		wake: newBell(), link: &link{}, stale: true, all: true, owesLoad: true,
 		step: func(string) error { return nil },
 		seen: map[cluster.Unit]Observed{}, dirty: map[cluster.Unit]bool{}, flying: map[cluster.Unit]flight{},
-		retries: map[cluster.Unit]*backoff{}, said: map[cluster.Unit]string{},
+		retries: map[cluster.Unit]*backoff{}, said: map[cluster.Unit]string{}, elsewhere: map[cluster.Unit]string{},
 	}
 	a.doors.Systemd = patient{doors.Systemd, a.answered}
 	return a, a.build()
@@ -161,29 +164,29 @@ func (a *Agent) build() error {
 		return err
 	}
 	damaged = errors.Join(damaged, err)
-	a.keeper, err = newKeeper(d.Views, o.Host, a.boot, o.StateDir, o.Timing.TTL, a.link, a.log, a.rouse)
+	a.keeper, err = newKeeper(d.Views, o.Host, a.boot, o.StateDir, o.Timing.TTL, a.link, a.log, a.wake.ring)
 	damaged = errors.Join(damaged, err)
 	a.fence = &fence{
 		systemd: d.Systemd, timers: d.Timers, clock: d.Clock, killer: d.Killer, budget: o.Timing.StopBudget,
-		path: filepath.Join(o.RunDir, "fence.json"), log: a.log, metrics: a.metrics, tell: a.rouse,
-		kick: make(chan struct{}, 1), guardKick: make(chan struct{}, 1),
+		path: filepath.Join(o.RunDir, "fence.json"), log: a.log, metrics: a.metrics, tell: a.wake.ring,
+		kick: newBell(), guardKick: newBell(),
 	}
 	damaged = errors.Join(damaged, a.fence.load(a.boot))
 	a.reporter = &reporter{
-		door: d.Reporter, limit: o.Timing.TTL, log: a.log, metrics: a.metrics, kick: make(chan struct{}, 1),
+		door: d.Reporter, limit: o.Timing.TTL, log: a.log, metrics: a.metrics, kick: newBell(),
 		lease: a.mayReport, info: o.Info, lost: func() { a.presence.doubt() },
 	}
 	a.presence = &presence{
 		door: d.Presence, check: a.keeper.check, clock: d.Clock, timing: o.Timing, link: a.link, log: a.log, metrics: a.metrics,
 		me:   cluster.Alive{Address: o.Info.Address, Boot: a.boot, Version: o.Info.Version},
-		path: filepath.Join(o.RunDir, "lease.json"), kick: make(chan struct{}, 1),
+		path: filepath.Join(o.RunDir, "lease.json"), kick: newBell(),
 		renewed: a.fence.confirm,
 		fenced:  a.keeper.fenced,
 		began:   func() { a.keeper.ask() },
-		tell:    func() { a.rouse(); a.reporter.poke() },
+		tell:    func() { a.wake.ring(); a.reporter.kick.ring() },
 	}
 	damaged = errors.Join(damaged, a.presence.load(newNonce()))
-	a.tails = newTails(d.Journal, a.log, a.rouse)
+	a.tails = newTails(d.Journal, a.log, a.wake.ring)
 	if damaged != nil {
 		a.problem = "damaged file: " + damaged.Error()
 		a.log.Error("a file of the agent before is damaged; nothing is stopped because of it", "err", damaged)
@@ -210,11 +213,13 @@ func (a *Agent) SetInfo(info cluster.HostInfo) { a.reporter.setInfo(info) }
 // when it ends, and leaves the lease to run on, so that a restart is not noticed.
 func (a *Agent) Run(ctx context.Context) error {
 	a.began = time.Now()
+	defer a.jobs.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // also what listens to systemd, when a part failed
 	changes, err := a.doors.Changes.Changes(ctx)
 	if err != nil {
 		return fmt.Errorf("listen to systemd: %w", err)
 	}
-	defer a.jobs.Wait()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.keeper.follow(ctx) })
 	g.Go(func() error { return a.keeper.run(ctx) })
@@ -242,7 +247,7 @@ func (a *Agent) listen(ctx context.Context, changes <-chan []string) error {
 			a.all = a.all || names == nil
 			a.changed = append(a.changed, names...)
 			a.mu.Unlock()
-			a.rouse()
+			a.wake.ring()
 		}
 	}
 }
@@ -271,14 +276,6 @@ func (a *Agent) loop(ctx context.Context) error {
 			return nil
 		}
 		next.Reset(a.nextDue())
-	}
-}
-
-// rouse asks for a pass.
-func (a *Agent) rouse() {
-	select {
-	case a.wake <- struct{}{}:
-	default:
 	}
 }
 

@@ -18,7 +18,7 @@ func (k Kind) MarshalText() ([]byte, error) {
 	if k < Stop || k > Refuse {
 		return nil, fmt.Errorf("unknown kind %d", int(k))
 	}
-	return []byte(kinds[k]), nil
+	return []byte(k.String()), nil
 }
 
 // UnmarshalText reads a kind's word.
@@ -27,9 +27,9 @@ func (k *Kind) UnmarshalText(b []byte) error {
 		*k = 0
 		return nil
 	}
-	for i, w := range kinds {
-		if w != "" && w == string(b) {
-			*k = Kind(i)
+	for one := Stop; one <= Refuse; one++ {
+		if one.String() == string(b) {
+			*k = one
 			return nil
 		}
 	}

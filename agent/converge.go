@@ -31,17 +31,15 @@ const (
 	Refuse                      // do nothing, and say why
 )
 
-var kinds = [...]string{
-	Stop: "stop", Remove: "remove", Write: "write", Reload: "reload", ResetFailed: "reset-failed", Start: "start",
-	Restart: "restart", Record: "record", Forget: "forget", Acknowledge: "acknowledge", Refuse: "refuse",
-}
-
 // String is the kind's word in logs, metrics and applied records.
 func (k Kind) String() string {
 	if k < Stop || k > Refuse {
 		return fmt.Sprintf("kind(%d)", int(k))
 	}
-	return kinds[k]
+	return [...]string{
+		Stop: "stop", Remove: "remove", Write: "write", Reload: "reload", ResetFailed: "reset-failed", Start: "start",
+		Restart: "restart", Record: "record", Forget: "forget", Acknowledge: "acknowledge", Refuse: "refuse",
+	}[k]
 }
 
 // Action is one step towards what was ordered: what, which unit, why. The reason

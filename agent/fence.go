@@ -114,7 +114,7 @@ type fence struct {
 	metrics *metrics
 	tell    func()
 
-	kick, guardKick chan struct{}
+	kick, guardKick bell
 
 	file fenceFile // owned by run
 
@@ -146,9 +146,9 @@ func (f *fence) confirm(fire time.Duration) {
 	f.last = max(f.last, fire)
 	needed := f.needed
 	f.mu.Unlock()
-	f.pokeGuard()
+	f.guardKick.ring()
 	if needed {
-		f.poke()
+		f.kick.ring()
 	}
 }
 
@@ -162,7 +162,7 @@ func (f *fence) want(needed bool) (changed bool) {
 	}
 	f.mu.Unlock()
 	if changed {
-		f.poke()
+		f.kick.ring()
 	}
 	return changed
 }
@@ -172,13 +172,6 @@ func (f *fence) wanted() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.needed
-}
-
-func (f *fence) poke() {
-	select {
-	case f.kick <- struct{}{}:
-	default:
-	}
 }
 
 func (f *fence) load(boot string) error {
@@ -265,7 +258,7 @@ func (f *fence) fell(ctx context.Context) error {
 	if r.Err != nil {
 		return fmt.Errorf("let the fence fall: %w", r.Err)
 	}
-	f.poke()
+	f.kick.ring()
 	return nil
 }
 

@@ -68,13 +68,6 @@ func (f *fence) guards(names []cluster.Unit) {
 	f.names = names
 	f.mu.Unlock()
 	if !same {
-		f.pokeGuard()
-	}
-}
-
-func (f *fence) pokeGuard() {
-	select {
-	case f.guardKick <- struct{}{}:
-	default:
+		f.guardKick.ring()
 	}
 }

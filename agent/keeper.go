@@ -38,7 +38,7 @@ type keeper struct {
 	log   *slog.Logger
 	tell  func() // something below changed
 
-	kick chan struct{} // capacity one: a view waits, or a read was asked for
+	kick bell // a view waits, or a read was asked for
 
 	taking turn // held while a view is judged, completed and saved
 
@@ -67,7 +67,7 @@ type orders struct {
 func newKeeper(views Views, host cluster.HostID, boot, dir string, limit time.Duration, l *link, log *slog.Logger, tell func()) (*keeper, error) {
 	k := &keeper{
 		views: views, host: host, boot: boot, disk: viewDisk{dir}, link: l, limit: limit, log: log, tell: tell,
-		kick: make(chan struct{}, 1), taking: make(turn, 1), ready: map[units.Hash]bool{},
+		kick: newBell(), taking: newTurn(), ready: map[units.Hash]bool{},
 	}
 	mem, err := k.disk.load()
 	if mem.View.Store.ID == "" {
@@ -84,13 +84,6 @@ func newKeeper(views Views, host cluster.HostID, boot, dir string, limit time.Du
 	views.Pin(mem.View.Store)
 	return k, err
 }
-
-// turn is a lock that is held over calls to the store: a channel, because a wait for a
-// mutex would stand still in virtual time.
-type turn chan struct{}
-
-func (t turn) Lock()   { t <- struct{}{} }
-func (t turn) Unlock() { <-t }
 
 // named is the content that a view needs; tombstones need none.
 func named(v cluster.View) map[units.Hash]bool {
@@ -141,7 +134,7 @@ func (k *keeper) content(h units.Hash) ([]byte, error) {
 	delete(k.ready, h)
 	k.mu.Unlock()
 	if was {
-		k.poke()
+		k.kick.ring()
 	}
 	return nil, fmt.Errorf("content %s is not at hand on this host", h.Short())
 }
@@ -153,15 +146,8 @@ func (k *keeper) ask() int64 {
 	k.asked++
 	n := k.asked
 	k.mu.Unlock()
-	k.poke()
+	k.kick.ring()
 	return n
-}
-
-func (k *keeper) poke() {
-	select {
-	case k.kick <- struct{}{}:
-	default:
-	}
 }
 
 // follow keeps a watch on the orders until ctx ends.
@@ -178,7 +164,7 @@ func (k *keeper) follow(ctx context.Context) error {
 			k.mu.Lock()
 			k.next = &v
 			k.mu.Unlock()
-			k.poke()
+			k.kick.ring()
 		})
 		if ctx.Err() != nil {
 			return nil
@@ -216,8 +202,10 @@ func (k *keeper) run(ctx context.Context) error {
 
 // step takes in the newest view. It says whether nothing is left to do.
 func (k *keeper) step(ctx context.Context) bool {
-	k.taking.Lock()
-	defer k.taking.Unlock()
+	if k.taking.lock(ctx) != nil {
+		return true
+	}
+	defer k.taking.unlock()
 	k.mu.Lock()
 	next := k.next
 	k.next = nil
@@ -245,7 +233,7 @@ func (k *keeper) saw(v cluster.View) {
 	due := time.Since(k.saved) >= seenPause
 	k.mu.Unlock()
 	if due {
-		k.poke()
+		k.kick.ring()
 	}
 }
 
@@ -280,14 +268,16 @@ func (k *keeper) missingNow() int {
 // check reads the store now and says why it must not be followed ("" = it may). Content
 // that cannot be had is no reason.
 func (k *keeper) check(ctx context.Context) (frozen string, err error) {
-	k.taking.Lock()
-	defer k.taking.Unlock()
+	if err := k.taking.lock(ctx); err != nil {
+		return "", err
+	}
+	defer k.taking.unlock()
 	k.mu.Lock()
 	asked := k.asked
 	k.mu.Unlock()
 	frozen, err = k.fresh(ctx, asked)
 	if errors.Is(err, errContent) {
-		k.poke()
+		k.kick.ring()
 		err = nil
 	}
 	return frozen, err
@@ -356,7 +346,8 @@ func (k *keeper) take(ctx context.Context, v cluster.View) error {
 	}
 	k.views.Pin(v.Store)
 	k.mu.Lock()
-	k.mem, k.held, k.saved = next, true, time.Now()
+	// What the watch saw of the store's progress while the disk was busy counts, too.
+	k.mem, k.held, k.saved = k.mem.Step(v, k.boot), true, time.Now()
 	ready := map[units.Hash]bool{}
 	for h := range named(v) {
 		if k.ready[h] || fetched[h] != nil {
@@ -426,16 +417,4 @@ func (k *keeper) oneByOne(ctx context.Context, want []units.Hash) map[units.Hash
 		}
 	}
 	return got
-}
-
-// sleep waits, and says whether ctx still goes on.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -119,13 +119,16 @@ func (a *Agent) observe(ctx context.Context, v cluster.View) error {
 	}
 	a.all, a.changed = false, nil
 	a.mu.Unlock()
-	names := a.names(v)
+	if all {
+		clear(a.elsewhere)
+	}
+	a.sortNames(v)
 	for n := range a.seen {
-		if !names[n] {
+		if !a.names[n] {
 			delete(a.seen, n)
 		}
 	}
-	err := a.ask(ctx, names, all)
+	err := a.ask(ctx, a.names, all)
 	if err != nil {
 		a.tellAll()
 	}
@@ -187,27 +190,33 @@ func (a *Agent) list() error {
 	}
 	maps.DeleteFunc(files, func(n cluster.Unit, _ UnitFile) bool { return isFenceUnit(n) })
 	a.files, a.stale = files, false
+	clear(a.elsewhere)
 	return nil
 }
 
-// names are the units that concern this host: ordered, ours, or remembered. A name that is
+// sortNames finds the units that concern this host: ordered, ours, or remembered. A name that is
 // none of systemd's is refused later and not looked at.
-func (a *Agent) names(v cluster.View) map[cluster.Unit]bool {
-	names := map[cluster.Unit]bool{}
+func (a *Agent) sortNames(v cluster.View) {
+	a.names, a.improper = map[cluster.Unit]bool{}, map[cluster.Unit]bool{}
+	ordered := func(n cluster.Unit) {
+		if properName(n) {
+			a.names[n] = true
+		} else {
+			a.improper[n] = true
+		}
+	}
 	for n := range v.Place {
-		names[n] = properName(n)
+		ordered(n)
 	}
 	for n := range v.Bad {
-		names[n] = properName(n)
+		ordered(n)
 	}
 	for n := range a.files {
-		names[n] = true
+		a.names[n] = true
 	}
 	for n := range a.ledger.of {
-		names[n] = true
+		a.names[n] = true
 	}
-	maps.DeleteFunc(names, func(_ cluster.Unit, proper bool) bool { return !proper })
-	return names
 }
 
 func properName(n cluster.Unit) bool {
@@ -233,7 +242,7 @@ func (a *Agent) noteFence(o orders, p presenceState) {
 	}
 	a.fence.guards(names)
 	if a.fence.want(needed) && needed && p.settled {
-		a.presence.poke() // a confirmation now, not at the next renewal
+		a.presence.kick.ring() // a confirmation now, not at the next renewal
 	}
 	st := a.fence.current()
 	if st.fired == a.firedSeen {
@@ -277,7 +286,7 @@ func (a *Agent) oneshot(h units.Hash, name cluster.Unit) bool {
 func (a *Agent) want(o orders, p presenceState, lone bool) Want {
 	w := Want{Units: map[cluster.Unit]Wanted{}}
 	for name, order := range o.view.Place {
-		if !properName(name) {
+		if a.improper[name] {
 			a.said[name] = "refused: not the name of a unit that flotilla manages"
 			continue
 		}
@@ -325,13 +334,13 @@ func (a *Agent) holdFenced(o orders, p presenceState) string {
 func (a *Agent) have(v cluster.View) Have {
 	h := Have{Boot: a.boot, Dir: a.opt.UnitDir, Units: map[cluster.Unit]Found{}}
 	now := time.Now()
-	for name := range a.names(v) {
+	for name := range a.names {
 		f := Found{Observed: a.seen[name], Applied: a.ledger.of[name], Flying: a.flying[name].verb}
 		if own, ok := a.files[name]; ok {
 			f.Ours, f.Blob, f.DropIn = true, own.Blob, own.DropIn
 		}
 		if _, ordered := v.Place[name]; ordered {
-			f.Elsewhere, _ = a.doors.Files.Elsewhere(string(name))
+			f.Elsewhere = a.hosts(name)
 		}
 		if b := a.retries[name]; b != nil && now.Before(b.until) {
 			f.Later = true
@@ -339,4 +348,16 @@ func (a *Agent) have(v cluster.View) Have {
 		h.Units[name] = f
 	}
 	return h
+}
+
+// hosts is where the host has a unit of this name of its own, "" if nowhere. That takes a look
+// into each of systemd's folders: once for a name, until the files are listed again or
+// systemd says that anything may have changed.
+func (a *Agent) hosts(name cluster.Unit) string {
+	path, known := a.elsewhere[name]
+	if !known {
+		path, _ = a.doors.Files.Elsewhere(string(name))
+		a.elsewhere[name] = path
+	}
+	return path
 }

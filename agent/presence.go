@@ -33,7 +33,7 @@ type presence struct {
 	tell    func()                   // the state changed
 	renewed func(fire time.Duration) // a renewal was confirmed: the switch must fire at fire
 	began   func()                   // a life began: orders must be read again
-	kick    chan struct{}            // capacity one: renew now
+	kick    bell                     // renew now
 
 	watch watch
 	asked time.Duration // when the store refused this version last, on CLOCK_BOOTTIME
@@ -124,17 +124,10 @@ func (p *presence) save(l Lease) error {
 	return writeJSON(p.path, leaseFile{l, p.me.Boot}, false)
 }
 
-func (p *presence) poke() {
-	select {
-	case p.kick <- struct{}{}:
-	default:
-	}
-}
-
 // doubt has the life announced again: a report found the key gone or another's.
 func (p *presence) doubt() {
 	p.set(func(s *presenceState) { s.settled = false })
-	p.poke()
+	p.kick.ring()
 }
 
 // run renews the lease each TTL/5 until ctx ends. It never gives it back: a restart of

@@ -77,7 +77,7 @@ func (a *Agent) reload(ctx context.Context, asked []Action, changed bool) (bool,
 	}
 	a.owesLoad, a.reloadAt = false, time.Now()
 	a.tellAll()
-	a.fence.poke()
+	a.fence.kick.ring()
 	a.did(Action{Kind: Reload})
 	return true, nil
 }

@@ -20,7 +20,7 @@ type reporter struct {
 	limit   time.Duration
 	log     *slog.Logger
 	metrics *metrics
-	kick    chan struct{}
+	kick    bell
 	lease   func() (Lease, bool) // ok is false while nothing may be reported
 	lost    func()               // a report said that our life is over
 
@@ -39,21 +39,14 @@ func (r *reporter) set(want map[cluster.Unit]cluster.Status) {
 	r.mu.Lock()
 	r.want, r.loaded = want, true
 	r.mu.Unlock()
-	r.poke()
+	r.kick.ring()
 }
 
 func (r *reporter) setInfo(info cluster.HostInfo) {
 	r.mu.Lock()
 	r.info = info
 	r.mu.Unlock()
-	r.poke()
-}
-
-func (r *reporter) poke() {
-	select {
-	case r.kick <- struct{}{}:
-	default:
-	}
+	r.kick.ring()
 }
 
 func (r *reporter) run(ctx context.Context) error {
