@@ -292,6 +292,9 @@ func (d *Daemon) renewCertificate(ctx context.Context) error {
 		case changed:
 			d.log.Info("renewed this host's certificate", "expires", d.identity.Certificate().NotAfter)
 		}
+		if err := d.identity.Err(); err != nil {
+			d.log.Error("the certificate on disk cannot be used, the one before is served on", "err", err, "expires", d.identity.Certificate().NotAfter)
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

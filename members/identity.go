@@ -14,8 +14,8 @@ import (
 
 // Identity is a certificate with its key and the CA that both sides of a connection
 // trust. It reads the certificate again when its file changed, so that a renewal
-// needs no restart; a file that went bad meanwhile is ignored and the old
-// certificate served on.
+// needs no restart; with a file that went bad meanwhile the old certificate is served on,
+// and Err says why.
 type Identity struct {
 	files PKI
 	ca    *x509.Certificate
@@ -24,7 +24,12 @@ type Identity struct {
 	mu    sync.Mutex
 	stamp fs.FileInfo // of the certificate's file when it was read
 	cert  *tls.Certificate
+	err   error     // why the file as it is now is not in use
+	again time.Time // when it is read again although it is the same: key or clock may have been mended
 }
+
+// readAgain is how long a file that could not be used is not read again.
+const readAgain = time.Minute
 
 // LoadIdentity reads and checks a certificate, its key and the CA. Every problem is one
 // line that names the file and how to mend it.
@@ -36,7 +41,7 @@ func LoadIdentity(files PKI, now time.Time) (*Identity, error) {
 	id := &Identity{files: files, ca: ca, pool: x509.NewCertPool()}
 	id.pool.AddCert(ca)
 	if id.stamp, err = os.Stat(files.Cert); err != nil {
-		return nil, &Problem{File: files.Cert, What: "no such file or directory", Hint: hintHost, Err: err}
+		return nil, &Problem{File: files.Cert, What: reason(err), Hint: hintHost, Err: err}
 	}
 	if id.cert, err = id.load(now); err != nil {
 		return nil, err
@@ -68,21 +73,37 @@ func (id *Identity) load(now time.Time) (*tls.Certificate, error) {
 }
 
 // current is the certificate in use, read again if its file changed.
-func (id *Identity) current() *tls.Certificate {
+func (id *Identity) current(now time.Time) *tls.Certificate {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	fi, err := os.Stat(id.files.Cert)
-	if err != nil || (os.SameFile(fi, id.stamp) && fi.ModTime().Equal(id.stamp.ModTime()) && fi.Size() == id.stamp.Size()) {
+	if err != nil {
+		id.err = &Problem{File: id.files.Cert, What: reason(err), Hint: hintHost, Err: err}
 		return id.cert
 	}
-	if c, err := id.load(time.Now()); err == nil {
-		id.cert, id.stamp = c, fi
+	same := os.SameFile(fi, id.stamp) && fi.ModTime().Equal(id.stamp.ModTime()) && fi.Size() == id.stamp.Size()
+	if same && (id.err == nil || now.Before(id.again)) {
+		return id.cert
+	}
+	c, err := id.load(now)
+	id.stamp, id.err, id.again = fi, err, now.Add(readAgain)
+	if err == nil {
+		id.cert = c
 	}
 	return id.cert
 }
 
+// Err says why the certificate's file is not in use as it is now; nil if it is. The one before
+// is served on.
+func (id *Identity) Err() error {
+	id.current(time.Now())
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.err
+}
+
 // Certificate is the certificate in use.
-func (id *Identity) Certificate() *x509.Certificate { return id.current().Leaf }
+func (id *Identity) Certificate() *x509.Certificate { return id.current(time.Now()).Leaf }
 
 // CA is the certificate authority that both sides trust.
 func (id *Identity) CA() *x509.Certificate { return id.ca }
@@ -94,7 +115,7 @@ func (id *Identity) ServerTLS() *tls.Config {
 		MinVersion:     tls.VersionTLS13,
 		ClientCAs:      id.pool,
 		ClientAuth:     tls.VerifyClientCertIfGiven,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return id.current(), nil },
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return id.current(time.Now()), nil },
 	}
 }
 
@@ -104,7 +125,7 @@ func (id *Identity) ClientTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:           tls.VersionTLS13,
 		RootCAs:              id.pool,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.current(), nil },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.current(time.Now()), nil },
 	}
 }
 

@@ -71,9 +71,7 @@ func loadKey(file, hint string) (*ecdsa.PrivateKey, error) {
 func loadPEM(file, hint, kind string) ([]byte, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		var pe *os.PathError
-		errors.As(err, &pe)
-		return nil, &Problem{File: file, What: pe.Err.Error(), Hint: hint, Err: err}
+		return nil, &Problem{File: file, What: reason(err), Hint: hint, Err: err}
 	}
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return nil, &Problem{File: file, What: "file is empty", Hint: hint}
@@ -86,6 +84,15 @@ func loadPEM(file, hint, kind string) ([]byte, error) {
 		return nil, &Problem{File: file, What: fmt.Sprintf("holds a %q, not a %q", block.Type, kind), Hint: hint}
 	}
 	return block.Bytes, nil
+}
+
+// reason is an error of package os without the file's name, which a Problem says by itself.
+func reason(err error) string {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
 }
 
 // checkTime says whether a certificate is valid now.

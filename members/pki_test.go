@@ -397,3 +397,55 @@ func TestIdentityTakesRenewedCertificate(t *testing.T) {
 		t.Errorf("Certificate() after its file went bad = %v, want %v", got, second)
 	}
 }
+
+// TestBadRenewalIsTold: a host that serves an old certificate on must say so before it expires,
+// and must not read the bad file at every handshake.
+func TestBadRenewalIsTold(t *testing.T) {
+	now := time.Now()
+	files, ca := mustPKI(t, now)
+	id, err := LoadIdentity(files, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := id.Err(); err != nil {
+		t.Errorf("Err() of a good certificate = %v, want nil", err)
+	}
+	first := id.Certificate().SerialNumber
+	good := mustSign(t, ca, []byte(mustRead(t, files.Key)), now)
+	mustWrite(t, files.Cert, good, 0o644)
+	if err := os.Chmod(files.Key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := id.current(now).Leaf.SerialNumber; got.Cmp(first) != 0 {
+		t.Errorf("certificate with a key that others may read = %v, want the one before, %v", got, first)
+	}
+	var p *Problem
+	if err := id.Err(); !errors.As(err, &p) || p.File != files.Key {
+		t.Errorf("Err() = %v, want the problem of %s", err, files.Key)
+	}
+	if err := os.Chmod(files.Key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := id.current(now.Add(readAgain / 2)).Leaf.SerialNumber; got.Cmp(first) != 0 {
+		t.Error("a file that could not be used is read again at each handshake")
+	}
+	if got := id.current(now.Add(2 * readAgain)).Leaf.SerialNumber; got.Cmp(first) == 0 || id.Err() != nil {
+		t.Errorf("certificate after its key was mended = %v, %v, want the renewed one", got, id.Err())
+	}
+	if err := os.Remove(files.Cert); err != nil {
+		t.Fatal(err)
+	}
+	if err := id.Err(); !errors.As(err, &p) || p.File != files.Cert {
+		t.Errorf("Err() without a certificate = %v, want the problem of %s", err, files.Cert)
+	}
+}
+
+// TestLoadPEMWithoutAPath: not every error of a read carries a path.
+func TestLoadPEMWithoutAPath(t *testing.T) {
+	if got := reason(errors.New("interrupted")); got != "interrupted" {
+		t.Errorf("reason() = %q, want the error's own words", got)
+	}
+	if _, err := loadPEM(t.TempDir(), "", "CERTIFICATE"); err == nil {
+		t.Error("loadPEM of a folder = nil, want an error")
+	}
+}
