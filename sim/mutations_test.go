@@ -30,7 +30,7 @@ func mutations() []mutation {
 		{"what may still arrive is taken for refused", "leaders", 10, unclearIsStale},
 		{"a move leaves no tombstone", "mixed", 10, func() seams { return edited(withoutTombstone) }},
 		{"a failover does not compare that the old host is absent", "flaps", 40, func() seams { return edited(withoutAbsence) }},
-		{"a placement does not compare that its host is alive", "leaders", 40, func() seams { return edited(withoutLife) }},
+		{"a placement does not compare that its host is alive", "leaders", 160, func() seams { return edited(withoutLife) }},
 		{"a placement does not compare what operators said of hosts", "removal", 60, func() seams { return edited(withoutHosts) }},
 		{"the leader plans on a stale mirror", "mixed", 10, staleMirror},
 		{"what is missing in a view is gone", "removal", 10, func() seams { return viewed(missingIsGone()) }},
