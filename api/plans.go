@@ -11,7 +11,9 @@ import (
 // plans remembers what the planner said of the newest snapshot: any daemon with a mirror
 // can say why a unit waits, because the planner is a function of the snapshot and the time.
 type plans struct {
-	mu   sync.Mutex
+	planning sync.Mutex // held while the planner runs
+
+	mu   sync.Mutex // of what follows
 	rev  int64
 	when time.Time
 	cost time.Duration
@@ -35,28 +37,52 @@ const (
 	planRest = 4
 )
 
-// at plans for the snapshot c, whose read lock the caller holds.
+// at plans for the snapshot c, whose read lock the caller holds. While another request plans, the last
+// plan has to do: whoever waited here would hold up the mirror's writes for as long.
 func (p *plans) at(c *cluster.Snapshot, opt Options) planned {
+	began := opt.Now()
+	was, good := p.last(c.Revision, began)
+	switch {
+	case good:
+		return was
+	case p.planning.TryLock():
+	case was.waiting != nil:
+		return was
+	default: // the first plan is being made; it serves all that wait for it
+		p.planning.Lock()
+		defer p.planning.Unlock()
+		was, _ = p.last(c.Revision, began)
+		return was
+	}
+	defer p.planning.Unlock()
+	was = planFrom(c, opt.Plan, began)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	began := opt.Now()
-	if p.good(c.Revision, began) {
-		return p.was
-	}
-	r := plan.Plan(c, opt.Plan, began)
-	p.was = planned{
+	p.was, p.rev, p.when = was, c.Revision, opt.Now()
+	p.cost = p.when.Sub(began)
+	return was
+}
+
+func planFrom(c *cluster.Snapshot, opt plan.Options, now time.Time) planned {
+	r := plan.Plan(c, opt, now)
+	out := planned{
 		rev: c.Revision, storm: r.Storm, next: r.Next,
 		waiting: make(map[cluster.Unit]plan.Refusal, len(r.Waiting)), pending: make(map[cluster.Unit]bool, len(r.Decisions)),
 	}
 	for _, d := range r.Decisions {
-		p.was.pending[d.Unit] = true
+		out.pending[d.Unit] = true
 	}
 	for _, w := range r.Waiting {
-		p.was.waiting[w.Unit] = w
+		out.waiting[w.Unit] = w
 	}
-	p.rev, p.when = c.Revision, opt.Now()
-	p.cost = p.when.Sub(began)
-	return p.was
+	return out
+}
+
+// last is the newest plan, and whether it is good for revision rev.
+func (p *plans) last(rev int64, now time.Time) (planned, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.was, p.good(rev, now)
 }
 
 func (p *plans) good(rev int64, now time.Time) bool {

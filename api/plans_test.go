@@ -42,3 +42,29 @@ func TestPlansAreNotMadePerRequest(t *testing.T) {
 		}
 	}
 }
+
+// TestPlansDoNotQueue: who asks while another request plans gets the last plan at once.
+func TestPlansDoNotQueue(t *testing.T) {
+	snap := cluster.NewSnapshot()
+	snap.Complete, snap.Revision = true, 1
+	now := time.Unix(1000, 0)
+	var p plans
+	opt := Options{Now: func() time.Time { return now }}
+	p.at(snap, opt)
+	p.planning.Lock()
+	snap.Revision, now = 2, now.Add(time.Hour)
+	got := make(chan planned, 1)
+	go func() { got <- p.at(snap, opt) }()
+	select {
+	case was := <-got:
+		if was.rev != 1 {
+			t.Errorf("plan of revision %d, want the last one, of 1", was.rev)
+		}
+	case <-time.After(time.Minute):
+		t.Error("a request waited for another one's plan")
+	}
+	p.planning.Unlock()
+	if was := p.at(snap, opt); was.rev != 2 {
+		t.Errorf("plan of revision %d, want 2", was.rev)
+	}
+}
