@@ -74,6 +74,11 @@ func (c *Client) Units(ctx context.Context, globs []string, each func(Unit) erro
 	return list(ctx, c, "/v1/units", url.Values{"match": globs}, each)
 }
 
+// UnitsOn lists the units that a host (id, unique id prefix or name) has an order for or runs without one, by name.
+func (c *Client) UnitsOn(ctx context.Context, host string, each func(Unit) error) error {
+	return list(ctx, c, "/v1/units", url.Values{"host": {host}}, each)
+}
+
 // WatchUnits calls each with every named unit as it is, and again after each change
 // later than revision from, until ctx ends or each returns an error.
 func (c *Client) WatchUnits(ctx context.Context, names []string, from int64, each func(Unit) error) error {

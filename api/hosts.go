@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -24,23 +23,14 @@ func (s *Server) listHosts(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if q.watch {
-		s.watch(w, r, q.from, func(sent []string, send func(string, any) error) (bool, error) {
-			list, _ := s.hostViews(r.Context(), false)
-			for _, id := range sent {
-				if !slices.ContainsFunc(list, func(h Host) bool { return h.ID == id }) {
-					list = append(list, Host{ID: id, State: "gone"})
-				}
-			}
-			for _, h := range list {
-				if err := send(h.ID, h); err != nil {
-					return false, err
-				}
-			}
-			return false, nil
-		})
+		s.watch(w, r, q.from, s.scanHosts(r.Context()))
 		return
 	}
-	list, rev := s.hostViews(r.Context(), false)
+	list, rev, err := s.hostViews(r.Context())
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
 	list = slices.DeleteFunc(list, func(h Host) bool { return h.ID <= q.after })
 	if q.limit > 0 && len(list) > q.limit {
 		list = list[:q.limit]
@@ -54,17 +44,40 @@ func (s *Server) listHosts(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// hostViews are the hosts of the cluster by id, with removed ones that are alive all the same;
-// with all also the other removed ones.
-func (s *Server) hostViews(ctx context.Context, all bool) ([]Host, int64) {
+// scanHosts sends the hosts as they are, and of those that were sent before the ones that are gone.
+func (s *Server) scanHosts(ctx context.Context) scan {
+	return func(sent []string, send func(string, any) error) (bool, error) {
+		list, _, err := s.hostViews(ctx)
+		if err != nil {
+			return false, err
+		}
+		var gone []Host
+		for _, id := range sent {
+			if _, found := slices.BinarySearchFunc(list, id, func(h Host, id string) int { return cmp.Compare(h.ID, id) }); !found {
+				gone = append(gone, Host{ID: id, State: "gone"})
+			}
+		}
+		for _, h := range slices.Concat(list, gone) {
+			if err := send(h.ID, h); err != nil {
+				return false, err
+			}
+		}
+		return false, nil
+	}
+}
+
+// hostViews are the hosts of the cluster by id, with removed ones that are alive all the same,
+// and the revision at which they were seen.
+func (s *Server) hostViews(ctx context.Context) (out []Host, rev int64, err error) {
 	leader, _ := s.opt.Peers.Leader(ctx)
-	var out []Host
-	var rev int64
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		if !c.Complete {
+			err = incomplete()
+			return
+		}
 		rev = c.Revision
 		for _, h := range c.Hosts {
-			known := h.Info != nil || h.Alive != nil
-			if !known || h.Spec.Removed != nil && h.Alive == nil && !all {
+			if !known(h) || h.Spec.Removed != nil && h.Alive == nil {
 				continue
 			}
 			v := hostView(c, h)
@@ -73,8 +86,11 @@ func (s *Server) hostViews(ctx context.Context, all bool) ([]Host, int64) {
 		}
 	})
 	slices.SortFunc(out, func(a, b Host) int { return cmp.Compare(a.ID, b.ID) })
-	return out, rev
+	return out, rev, err
 }
+
+// known says whether a host ever said anything of itself.
+func known(h *cluster.Host) bool { return h != nil && (h.Info != nil || h.Alive != nil) }
 
 // host answers GET /v1/hosts/HOST.
 func (s *Server) host(w http.ResponseWriter, r *http.Request) {
@@ -89,17 +105,31 @@ func (s *Server) host(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, h)
 }
 
-// findHost knows a host by its id, its name, or a prefix of the id; it must be one host only.
-func (s *Server) findHost(ctx context.Context, word string) (Host, error) {
-	list, _ := s.hostViews(ctx, true)
-	var named, begun []Host
-	for _, h := range list {
+// findHost is the host that word names, removed ones included.
+func (s *Server) findHost(ctx context.Context, word string) (v Host, err error) {
+	leader, _ := s.opt.Peers.Leader(ctx)
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		var h *cluster.Host
+		if h, err = hostNamed(c, word); err == nil {
+			v = hostView(c, h)
+			v.Leader = h.ID == leader
+		}
+	})
+	return v, err
+}
+
+// hostNamed knows a host by its id, its name, or a prefix of the id; it must be one host only.
+func hostNamed(c *cluster.Snapshot, word string) (*cluster.Host, error) {
+	if h := c.Hosts[cluster.HostID(word)]; known(h) {
+		return h, nil
+	}
+	var named, begun []*cluster.Host
+	for id, h := range c.Hosts {
 		switch {
-		case h.ID == word:
-			return h, nil
-		case h.Name == word:
+		case !known(h):
+		case h.Name() == word:
 			named = append(named, h)
-		case word != "" && strings.HasPrefix(h.ID, word):
+		case word != "" && strings.HasPrefix(string(id), word):
 			begun = append(begun, h)
 		}
 	}
@@ -111,9 +141,9 @@ func (s *Server) findHost(ctx context.Context, word string) (Host, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return Host{}, Refuse(http.StatusNotFound, "flotilla list-machines shows them", "no host %q in the cluster", word)
+		return nil, Refuse(http.StatusNotFound, "flotilla list-machines shows them", "no host %q in the cluster", word)
 	}
-	return Host{}, Refuse(http.StatusConflict, "write more digits of the id", "%q fits %d hosts", word, len(found))
+	return nil, Refuse(http.StatusConflict, "write more digits of the id", "%q fits %d hosts", word, len(found))
 }
 
 // patchHost answers PATCH /v1/hosts/HOST.
@@ -185,13 +215,12 @@ func (s *Server) editHost(r *http.Request, id cluster.HostID, match int64, edit 
 	if err := s.await(ctx, rev); err != nil {
 		return Host{}, err
 	}
-	list, _ := s.hostViews(ctx, true)
-	for _, h := range list {
-		if h.ID == string(id) {
-			return h, nil
-		}
+	v, err := s.findHost(ctx, string(id))
+	var e *Error
+	if errors.As(err, &e) && e.Code == CodeNotFound {
+		err = noHostAnyMore(id)
 	}
-	return Host{}, noHostAnyMore(id)
+	return v, err
 }
 
 func noHostAnyMore(id cluster.HostID) error {
@@ -203,15 +232,6 @@ func (s *Server) leaveEtcd(ctx context.Context, id cluster.HostID) error {
 		return nil
 	}
 	return s.opt.Leave(ctx, id)
-}
-
-// someOf names the first few of a list.
-func someOf(list []string) string {
-	const most = 5
-	if len(list) <= most {
-		return strings.Join(list, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
 
 func applyPatch(spec *cluster.HostSpec, p HostPatch, by cluster.Note) {
@@ -230,97 +250,4 @@ func applyPatch(spec *cluster.HostSpec, p HostPatch, by cluster.Note) {
 			spec.Removed = &by
 		}
 	}
-}
-
-// cluster answers GET /v1/cluster.
-func (s *Server) cluster(w http.ResponseWriter, r *http.Request) {
-	hosts, _ := s.hostViews(r.Context(), false)
-	v := Cluster{Hosts: hosts, Local: s.opt.Local(), Notices: s.health()}
-	for i, h := range hosts {
-		if !v.Local.StoreOut.IsZero() {
-			hosts[i].Leader = false // nobody leads without etcd, whoever did before
-		}
-		if hosts[i].Leader {
-			v.Leader = h.Name
-		}
-		if len(h.Orphans) > 0 {
-			v.Notices = append(v.Notices, fmt.Sprintf("%s runs %s without any order: flotilla start UNIT takes it back, flotilla orphan stop %s UNIT ends it", h.Name, someOf(h.Orphans), h.Name))
-		}
-		if h.State == "removed" {
-			v.Notices = append(v.Notices, fmt.Sprintf("%s was removed and is alive: flotilla host restore %s takes it back", h.Name, h.Name))
-		}
-	}
-	if v.Leader == "" && v.Local.StoreOut.IsZero() {
-		v.Notices = append(v.Notices, "no leader: nothing is placed or moved until one is elected")
-	}
-	s.opt.Mirror.Read(func(c *cluster.Snapshot) { s.summarise(c, &v) })
-	s.answer(w, v)
-}
-
-// mostWaiting is how many waiting units a summary names.
-const mostWaiting = 1000
-
-// summarise counts units and collects the reasons of those that wait.
-func (s *Server) summarise(c *cluster.Snapshot, v *Cluster) {
-	v.Revision, v.Store, v.Schema = c.Revision, c.Store.ID, c.Store.Schema
-	was := s.plans.at(c, s.opt)
-	for _, n := range c.UnitNames() {
-		head := c.Units[n]
-		launched := head != nil && head.Spec.Target == units.Launched
-		ok, _, reason := settled(c, n, was.verdict(c.Units[n], n))
-		if launched {
-			v.Units++
-		}
-		if ok && launched {
-			v.Running++
-		}
-		if ok {
-			continue
-		}
-		if v.WaitingUnits++; v.WaitingUnits <= mostWaiting {
-			v.Waiting = append(v.Waiting, Waiting{Unit: string(n), Reason: reason})
-		}
-	}
-	if was.storm != nil {
-		v.Notices = append(v.Notices, was.storm.String())
-	}
-}
-
-// stopOrphan answers POST /v1/hosts/HOST/orphans/UNIT/stop.
-func (s *Server) stopOrphan(w http.ResponseWriter, r *http.Request) {
-	h, err := s.findHost(r.Context(), r.PathValue("host"))
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	unit := r.PathValue("unit")
-	if !slices.Contains(h.Orphans, unit) {
-		s.fail(w, Refuse(http.StatusNotFound, "flotilla explain "+h.Name+" lists them", "%s is no orphan on %s", unit, h.Name))
-		return
-	}
-	where := cluster.Where{Host: cluster.HostID(h.ID), Unit: cluster.Unit(unit)}
-	if _, err := s.opt.Store.StopOrphan(r.Context(), where, s.note(r, "")); err != nil {
-		s.fail(w, err)
-		return
-	}
-	s.answer(w, struct{}{})
-}
-
-// resumeFailover answers POST /v1/failover/resume.
-func (s *Server) resumeFailover(w http.ResponseWriter, r *http.Request) {
-	if err := s.opt.Store.ResumeFailover(r.Context(), s.note(r, "")); err != nil {
-		s.fail(w, err)
-		return
-	}
-	s.answer(w, struct{}{})
-}
-
-// acceptStore answers POST /v1/store/accept; it needs no mirror, for a foreign store has none.
-func (s *Server) acceptStore(w http.ResponseWriter, r *http.Request) {
-	note, err := s.opt.Store.AcceptStore(r.Context(), s.note(r, ""))
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	s.answer(w, Accepted{Note: note})
 }

@@ -8,7 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -29,10 +30,14 @@ type logQuery struct {
 	follow bool
 }
 
-// mostLines bounds what is asked of one host, and with it what is held in memory.
+// mostLines bounds what is asked of all hosts together, and with it what is held in memory: many hosts
+// give fewer lines each. mostAsked hosts are asked at a time. Lines are followed on mostFollowed hosts,
+// because each of them holds a connection open.
 const (
-	mostLines = 100_000
-	fewLines  = 10
+	mostLines    = 100_000
+	fewLines     = 10
+	mostAsked    = 64
+	mostFollowed = 256
 )
 
 func readLogQuery(v url.Values) (logQuery, error) {
@@ -51,6 +56,15 @@ func readLogQuery(v url.Values) (logQuery, error) {
 	default:
 		return q, Refuse(http.StatusBadRequest, "write true or false", "follow=%q", v.Get("follow"))
 	}
+	return q, nil
+}
+
+// among is what is asked of each of so many hosts.
+func (q logQuery) among(hosts int) (logQuery, error) {
+	if q.follow && hosts > mostFollowed {
+		return q, Refuse(http.StatusBadRequest, "name a unit on fewer hosts or one host, or leave follow out", "lines of %d hosts cannot be followed: at most %d", hosts, mostFollowed)
+	}
+	q.lines = min(q.lines, max(mostLines/max(hosts, 1), 1))
 	return q, nil
 }
 
@@ -82,6 +96,10 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		q.unit = unit
+		if q, err = q.among(len(sources)); err != nil {
+			s.fail(w, err)
+			return
+		}
 		s.fanIn(w, r, sources, q)
 	})(w, r)
 }
@@ -126,7 +144,10 @@ func (s *Server) sources(ctx context.Context, thing, host string) (string, []sou
 		}
 		return "", []source{hostSource(h)}, nil
 	}
-	list, _ := s.hostViews(ctx, false)
+	list, _, err := s.hostViews(ctx)
+	if err != nil {
+		return "", nil, err
+	}
 	for _, h := range list {
 		if only == nil || only.ID == h.ID {
 			out = append(out, hostSource(h))
@@ -162,12 +183,8 @@ func (s *Server) fanIn(w http.ResponseWriter, r *http.Request, sources []source,
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	entries := make(chan LogEntry)
-	var wg sync.WaitGroup
-	for _, src := range sources {
-		wg.Go(func() { s.readInto(ctx, src, q, entries) })
-	}
 	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
+	go func() { defer close(done); s.askAll(ctx, sources, q, entries) }()
 	defer func() { cancel(); <-done }()
 	out := newStream(w)
 	if q.follow {
@@ -192,6 +209,19 @@ func (s *Server) fanIn(w http.ResponseWriter, r *http.Request, sources []source,
 			return
 		}
 	}
+}
+
+// askAll hands over the lines of all hosts and returns once the last of them is read: a few hosts at a
+// time, or all of them at once when they are followed.
+func (s *Server) askAll(ctx context.Context, sources []source, q logQuery, entries chan<- LogEntry) {
+	var hosts errgroup.Group
+	if !q.follow {
+		hosts.SetLimit(mostAsked)
+	}
+	for _, src := range sources {
+		hosts.Go(func() error { s.readInto(ctx, src, q, entries); return nil })
+	}
+	_ = hosts.Wait() // a host that cannot be asked says so in a line
 }
 
 // readInto hands over one host's lines until they end or ctx does.

@@ -41,10 +41,10 @@ func noUnit(name string) *Error {
 // pageSize is how many units are looked at under one read lock, and held in memory.
 const pageSize = 500
 
-// listUnits answers GET /v1/units: ?match=GLOB and ?name=NAME choose, ?after=NAME and ?limit=N page,
+// listUnits answers GET /v1/units: ?match=GLOB, ?name=NAME and ?host=HOST choose, ?after=NAME and ?limit=N page,
 // ?watch=REVISION keeps it open.
 func (s *Server) listUnits(w http.ResponseWriter, r *http.Request) {
-	q, err := readListQuery(r.URL.Query(), "match", "name")
+	q, err := readListQuery(r.URL.Query(), "match", "name", "host")
 	if err != nil {
 		s.fail(w, err)
 		return
@@ -70,7 +70,12 @@ func (s *Server) listUnits(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(revisionHeader, strconv.FormatInt(rev, 10))
 	out := newStream(w)
 	for page := range slices.Chunk(names, pageSize) {
-		for _, v := range s.views(page) {
+		views, err := s.views(page)
+		if err != nil {
+			out.end(s.asError(err))
+			return
+		}
+		for _, v := range views {
 			if out.send(v) != nil {
 				return
 			}
@@ -78,20 +83,72 @@ func (s *Server) listUnits(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// incomplete is the answer while the mirror has not seen the whole store: what it lacks must not look
+// like what is gone.
+func incomplete() *Error {
+	return Refuse(http.StatusServiceUnavailable, "flotilla status says what to do", "the cluster cannot be read whole any more")
+}
+
 // chooseUnits are the names that a query asks for, sorted, and the revision at which they
-// were found. Names that are named need not exist.
+// were found. Names that are named need not exist, but on a host.
 func (s *Server) chooseUnits(q listQuery) (names []cluster.Unit, rev int64, err error) {
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
 		rev = c.Revision
-		if len(q.names) == 0 || len(q.match) > 0 {
-			names, err = match(shownUnits(c), q.match)
+		if !c.Complete {
+			err = incomplete()
+			return
 		}
+		names, err = q.choose(c)
 	})
+	return names, rev, err
+}
+
+// choose are the names that the query asks for, sorted.
+func (q listQuery) choose(c *cluster.Snapshot) ([]cluster.Unit, error) {
+	var on *cluster.Host
+	if q.host != "" {
+		var err error
+		if on, err = hostNamed(c, q.host); err != nil {
+			return nil, err
+		}
+	}
+	var names []cluster.Unit
+	if len(q.names) == 0 || len(q.match) > 0 {
+		all := shownUnits
+		if on != nil {
+			all = func(*cluster.Snapshot) []cluster.Unit { return unitsOn(on) }
+		}
+		var err error
+		if names, err = match(all(c), q.match); err != nil {
+			return nil, err
+		}
+	}
 	for _, n := range q.names {
-		names = append(names, cluster.Unit(n))
+		if on == nil || on.Placed[cluster.Unit(n)] != nil || isOrphan(on, cluster.Unit(n)) {
+			names = append(names, cluster.Unit(n))
+		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names), rev, err
+	return slices.Compact(names), nil
+}
+
+// unitsOn are the units that a host has an order for or runs without one.
+func unitsOn(h *cluster.Host) []cluster.Unit {
+	names := make([]cluster.Unit, 0, len(h.Placed))
+	for n := range h.Placed {
+		names = append(names, n)
+	}
+	for n := range h.Status {
+		if h.Placed[n] == nil && isOrphan(h, n) {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+func isOrphan(h *cluster.Host, name cluster.Unit) bool {
+	st := h.Status[name]
+	return st != nil && st.Orphan
 }
 
 // shownUnits are the units of the cluster and the orphans that are none of its units, sorted.
@@ -108,15 +165,19 @@ func shownUnits(c *cluster.Snapshot) []cluster.Unit {
 }
 
 // views looks at some units at one revision.
-func (s *Server) views(names []cluster.Unit) []Unit {
-	views := make([]Unit, 0, len(names))
+func (s *Server) views(names []cluster.Unit) (views []Unit, err error) {
+	views = make([]Unit, 0, len(names))
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		if !c.Complete {
+			err = incomplete()
+			return
+		}
 		was := s.plans.at(c, s.opt)
 		for _, n := range names {
 			views = append(views, unitView(c, n, was.verdict(c.Units[n], n)))
 		}
 	})
-	return views
+	return views, err
 }
 
 // match keeps the names that fit any of the globs; without globs all fit.
@@ -158,13 +219,12 @@ func (s *Server) watchUnits(w http.ResponseWriter, r *http.Request, q listQuery)
 		if err != nil {
 			return false, err
 		}
-		for _, n := range sent { // those that are gone meanwhile
-			if _, found := slices.BinarySearch(names, cluster.Unit(n)); !found {
-				names = append(names, cluster.Unit(n))
+		for page := range slices.Chunk(withGone(names, sent), pageSize) {
+			views, err := s.views(page)
+			if err != nil {
+				return false, err
 			}
-		}
-		for page := range slices.Chunk(names, pageSize) {
-			for _, v := range s.views(page) {
+			for _, v := range views {
 				open = open || !v.Settled
 				if err := send(v.Name, v); err != nil {
 					return false, err
@@ -173,6 +233,17 @@ func (s *Server) watchUnits(w http.ResponseWriter, r *http.Request, q listQuery)
 		}
 		return open, nil
 	})
+}
+
+// withGone are names, which are sorted, and those sent before that are no more among them.
+func withGone(names []cluster.Unit, sent []string) []cluster.Unit {
+	var gone []cluster.Unit
+	for _, n := range sent {
+		if _, found := slices.BinarySearch(names, cluster.Unit(n)); !found {
+			gone = append(gone, cluster.Unit(n))
+		}
+	}
+	return slices.Concat(names, gone)
 }
 
 // content answers with the unit file as it was submitted.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"hash/maphash"
 	"maps"
 	"net/http"
@@ -19,6 +20,7 @@ const revisionHeader = "Flotilla-Revision"
 type listQuery struct {
 	match []string
 	names []string
+	host  string
 	after string
 	limit int
 	watch bool
@@ -33,7 +35,7 @@ func readListQuery(v url.Values, also ...string) (listQuery, error) {
 			return listQuery{}, Refuse(http.StatusBadRequest, "see docs/api.md", "unknown parameter %q", key)
 		}
 	}
-	q := listQuery{match: v["match"], names: v["name"], after: v.Get("after"), watch: v.Has("watch")}
+	q := listQuery{match: v["match"], names: v["name"], host: v.Get("host"), after: v.Get("after"), watch: v.Has("watch")}
 	var err error
 	if q.limit, err = number(v, "limit", 0); err != nil {
 		return q, err
@@ -61,6 +63,7 @@ func number(v url.Values, key string, absent int) (int, error) {
 
 // scan sends everything that a watch shows; watch drops what was sent before just so. sent are
 // the names of what it dropped or sent the last time. open says that it can change by the time alone.
+// An *Error ends the watch and is told to the client; any other means that the client is gone.
 type scan func(sent []string, send func(name string, v any) error) (open bool, err error)
 
 // A watch looks again at most every watchRest times what a look costs, so that many watchers of a large
@@ -83,10 +86,6 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, from int64, look 
 	seed := maphash.MakeSeed()
 	sent := map[string]uint64{}
 	for {
-		if !s.complete() { // a store that was wiped must not look like units that are gone
-			out.end(Refuse(http.StatusServiceUnavailable, "flotilla status says what to do", "the cluster cannot be read whole any more"))
-			return
-		}
 		began := s.opt.Now()
 		next := make(map[string]uint64, len(sent))
 		open, err := look(slices.Collect(maps.Keys(sent)), func(name string, v any) error {
@@ -100,6 +99,10 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, from int64, look 
 			}
 			return out.raw(line)
 		})
+		var told *Error
+		if errors.As(err, &told) {
+			out.end(told)
+		}
 		if err != nil || out.flush() != nil {
 			return
 		}

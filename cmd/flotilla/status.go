@@ -141,7 +141,7 @@ func hostStatus(c *cli.Context, cl *api.Client, h api.Host) error {
 	w := c.App.Writer
 	fmt.Fprintf(w, "%s (%s): %s, %s, systemd %d, flotilla %s\n", h.Name, short(h.ID, 8, false), hostState(h), h.OS, h.Systemd, h.Version)
 	var rows []api.Instance
-	err := cl.Units(c.Context, nil, func(u api.Unit) error {
+	err := cl.UnitsOn(c.Context, h.ID, func(u api.Unit) error {
 		for _, i := range u.Instances {
 			if i.Host == h.ID {
 				rows = append(rows, i)
