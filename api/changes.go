@@ -101,11 +101,10 @@ func (s *Server) applyBatch(r *http.Request, batch []Change, request string) []R
 
 func readChanges(body io.Reader) ([]Change, error) {
 	dec := json.NewDecoder(body)
-	dec.DisallowUnknownFields()
 	var batch []Change
 	for {
 		var c Change
-		switch err := dec.Decode(&c); {
+		switch err := strictly(dec, &c); {
 		case errors.Is(err, io.EOF):
 			return batch, nil
 		case err != nil:

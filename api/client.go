@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -16,6 +17,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
+
+	"flotilla/units"
 )
 
 // Client talks to a daemon. Make one with NewClient.
@@ -102,6 +106,9 @@ func (c *Client) Change(ctx context.Context, changes []Change) ([]Result, error)
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	for _, ch := range changes {
+		if err := sendable(ch); err != nil {
+			return nil, err
+		}
 		if err := enc.Encode(ch); err != nil {
 			return nil, fmt.Errorf("encode change of %s: %w", ch.Name, err)
 		}
@@ -115,6 +122,19 @@ func (c *Client) Change(ctx context.Context, changes []Change) ([]Result, error)
 		err = fmt.Errorf("the daemon answered %d of %d changes", len(out), len(changes))
 	}
 	return out, err
+}
+
+// sendable refuses content that JSON would change on its way. The error is a *units.Error.
+func sendable(ch Change) error {
+	if ch.Content == nil || utf8.ValidString(*ch.Content) {
+		return nil
+	}
+	_, err := units.Parse(units.Name(cmp.Or(ch.File, ch.Name)), []byte(*ch.Content))
+	var first *units.Error
+	if errors.As(err, &first) {
+		return first
+	}
+	return fmt.Errorf("%s: text is not valid UTF-8", ch.Name)
 }
 
 func (c *Client) changeOnce(ctx context.Context, body []byte, header http.Header) ([]Result, error) {

@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"flotilla/cluster"
@@ -82,8 +79,8 @@ const (
 	RoleAdmin
 )
 
-// Options are what lies behind the API. All but Mirror and Leave are required; without
-// Mirror what needs it is asked of the leader.
+// Options are what lies behind the API. All are required but Mirror, without which what needs it is asked
+// of the leader, and Removed and Leave.
 type Options struct {
 	Host     cluster.HostID
 	Name     string
@@ -136,47 +133,4 @@ func (s *Server) local(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.o
 func (s *Server) answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v) // the client is gone if this fails
-}
-
-// maxBody bounds a batch of units, maxSmall every other request.
-const (
-	maxBody  = 64 << 20
-	maxSmall = 1 << 20
-)
-
-// decode reads one small JSON object strictly: an unknown field is a fault, and so is
-// anything after it.
-func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSmall))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(into)
-	if err == nil {
-		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("something follows the JSON object")
-		}
-	}
-	if err == nil {
-		return nil
-	}
-	return badBody(err, "request body")
-}
-
-// badBody says what is wrong with a body, or with the part of it that place names.
-func badBody(err error, place string) error {
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return Refuse(http.StatusRequestEntityTooLarge, "send less at once", "%s: more than %d MiB", place, large.Limit>>20)
-	}
-	var fault *units.Error
-	if errors.As(err, &fault) {
-		return Refuse(http.StatusBadRequest, fault.Hint, "%s: %s", place, fault.Msg)
-	}
-	text := strings.TrimPrefix(err.Error(), "json: ")
-	switch {
-	case errors.Is(err, io.EOF):
-		text = "it is empty"
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		text = "it ends in the middle of the JSON"
-	}
-	return Refuse(http.StatusBadRequest, "send one JSON object; docs/api.md has its fields", "%s: %s", place, text)
 }

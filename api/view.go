@@ -59,7 +59,7 @@ func instance(h *cluster.Host, name cluster.Unit) Instance {
 	return i
 }
 
-// hostAddress is the address a host registered, without the API's port where possible.
+// hostAddress is the address of its API that a host registered, with the port; "" before it did.
 func hostAddress(h *cluster.Host) string {
 	switch {
 	case h.Alive != nil:

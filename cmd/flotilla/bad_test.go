@@ -108,6 +108,8 @@ func badUnits() []badWords {
 		{"submit systemd-x.service", 1, `systemd-x.service: names that begin with systemd- are reserved (choose another name)$`},
 		{"submit option.service", 1, `option.service:4: unknown option Conflict in [X-Flotilla] (did you mean Conflicts=?)$`},
 		{"submit line.service", 1, `line.service:3: no = in this line (write Name=value, or # before a comment)$`},
+		{"submit latin.service", 1, `latin.service:3: text is not valid UTF-8 (save the file as UTF-8)$`},
+		{"submit large.service", 1, `large.service:1: file has 600032 bytes, 524288 is the most (put large text into a file of its own)$`},
 		{"submit empty.service", 1, `empty.service:1: file is empty, which systemd takes for a masked unit (write at least a [Unit] section)$`},
 		{"submit fenced.service", 1, `fenced.service:2: Docker with Fence=yes is refused: its processes live outside the unit's cgroup (use Podman with --cgroups=split, or a plain process)$`},
 		{"submit option.service --endpoint unix:///nowhere", 1, `option.service:4: unknown option Conflict in [X-Flotilla] (did you mean Conflicts=?)$`},
@@ -243,6 +245,8 @@ func writeBadFiles(t *testing.T, dir string) {
 	for name, text := range map[string]string{
 		"web@.service": ok, "made@.service": ok, "systemd-x.service": ok, "empty.service": "", "bad@.service": "ExecStart=/bin/true\n",
 		"option.service":     ok + "[X-Flotilla]\nConflict=a.service\n",
+		"latin.service":      ok + "# b\xfcro\n",
+		"large.service":      ok + "#" + strings.Repeat("x", 600_000) + "\n",
 		"line.service":       ok + "Restart always\n",
 		"fenced.service":     "[Service]\nExecStart=/usr/bin/docker run x\n[X-Flotilla]\nFence=yes\n",
 		"there.service":      ok,
