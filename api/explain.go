@@ -154,11 +154,11 @@ func (e *Explanation) addVerdicts(x plan.Explanation) {
 }
 
 func (s *Server) explainHost(h Host) Explanation {
-	out := Explanation{Thing: h.Name, Summary: h.State}
+	out := Explanation{Thing: h.Name, Summary: string(h.State)}
 	switch h.State {
-	case "absent":
+	case HostAbsent:
 		out.Summary = fmt.Sprintf("absent since %s: its agent does not renew its lease; systemctl status flotilla-agent there tells more", clock(h.Since))
-	case "removed":
+	case HostRemoved:
 		out.Summary = "removed from the cluster: flotilla host restore " + h.Name + " takes it back"
 	}
 	if h.Cordon != nil {

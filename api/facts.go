@@ -24,7 +24,7 @@ type facts struct {
 
 type hostFact struct {
 	name    string
-	state   string
+	state   HostState
 	version string
 }
 
@@ -97,14 +97,14 @@ func unitFactOf(h *cluster.Host, name cluster.Unit, p *cluster.Placed) unitFact 
 // diff lists what changed: who leads, hosts by name, users' wishes, then units.
 func (f *facts) diff(next *facts, now time.Time) []Event {
 	var out []Event
-	add := func(kind, subject, host, format string, args ...any) {
+	add := func(kind EventKind, subject, host, format string, args ...any) {
 		out = append(out, Event{Revision: next.revision, Time: now, Kind: kind, Subject: subject, Host: host, Text: fmt.Sprintf(format, args...)})
 	}
 	if next.leader != f.leader && next.leader != "" {
-		add("leader", next.leader, "", "leads")
+		add(EventLeader, next.leader, "", "leads")
 	}
 	if next.storm != f.storm {
-		add("storm", "failover", "", "%s", cmp.Or(next.storm, "failover goes on"))
+		add(EventStorm, "failover", "", "%s", cmp.Or(next.storm, "failover goes on"))
 	}
 	f.diffHosts(next, add)
 	f.diffHeads(next, add)
@@ -113,7 +113,7 @@ func (f *facts) diff(next *facts, now time.Time) []Event {
 }
 
 // adder takes an event.
-type adder func(kind, subject, host, format string, args ...any)
+type adder func(kind EventKind, subject, host, format string, args ...any)
 
 func (f *facts) diffHosts(next *facts, add adder) {
 	byName := func(a, b cluster.HostID) int {
@@ -123,14 +123,14 @@ func (f *facts) diffHosts(next *facts, add adder) {
 		old, h := f.hosts[id], next.hosts[id]
 		switch {
 		case old.state != h.state:
-			add("host", h.name, "", "%s", h.state)
+			add(EventHost, h.name, "", "%s", h.state)
 		case old.version != h.version:
-			add("host", h.name, "", "runs flotilla %s", h.version)
+			add(EventHost, h.name, "", "runs flotilla %s", h.version)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.hosts)) {
 		if _, ok := next.hosts[id]; !ok {
-			add("host", f.hosts[id].name, "", "gone")
+			add(EventHost, f.hosts[id].name, "", "%s", HostGone)
 		}
 	}
 }
@@ -141,15 +141,15 @@ func (f *facts) diffHeads(next *facts, add adder) {
 		h, has := next.heads[name]
 		switch {
 		case !has:
-			add("unit", string(name), "", "destroyed")
+			add(EventUnit, string(name), "", "destroyed")
 		case !had:
-			add("unit", string(name), "", "submitted by %s, wanted %s", h.who, h.target)
+			add(EventUnit, string(name), "", "submitted by %s, wanted %s", h.who, h.target)
 		case old.blob != h.blob:
-			add("unit", string(name), "", "content replaced by %s, wanted %s", h.who, h.target)
+			add(EventUnit, string(name), "", "content replaced by %s, wanted %s", h.who, h.target)
 		case old.target != h.target || old.run != h.run:
-			add("unit", string(name), "", "wanted %s by %s", h.target, h.who)
+			add(EventUnit, string(name), "", "wanted %s by %s", h.target, h.who)
 		case old.restart != h.restart:
-			add("unit", string(name), "", "restart wanted by %s", h.who)
+			add(EventUnit, string(name), "", "restart wanted by %s", h.who)
 		}
 	}
 }
@@ -162,15 +162,15 @@ func (f *facts) diffUnits(next *facts, add adder) {
 		host := cmp.Or(next.hosts[w.Host].name, f.hosts[w.Host].name, w.Host.Short())
 		switch {
 		case !has:
-			add("unit", string(w.Unit), host, "no longer on %s", host)
+			add(EventUnit, string(w.Unit), host, "no longer on %s", host)
 		case !u.obeyed:
 			if !had || old.order != u.order || old.reason != u.reason {
-				add("unit", string(w.Unit), host, "ordered %s: %s", u.order, u.reason)
+				add(EventUnit, string(w.Unit), host, "ordered %s: %s", u.order, u.reason)
 			}
 		case had && old.active == "active" && u.active == "active" && old.invocation != u.invocation && old.invocation != "":
-			add("unit", string(w.Unit), host, "restarted: %s/%s", u.active, u.sub)
+			add(EventUnit, string(w.Unit), host, "restarted: %s/%s", u.active, u.sub)
 		case old.active != u.active || old.sub != u.sub:
-			add("unit", string(w.Unit), host, "%s", stateText(u))
+			add(EventUnit, string(w.Unit), host, "%s", stateText(u))
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (s *Server) scanHosts(ctx context.Context) scan {
 		var gone []Host
 		for _, id := range sent {
 			if _, found := slices.BinarySearchFunc(list, id, func(h Host, id string) int { return cmp.Compare(h.ID, id) }); !found {
-				gone = append(gone, Host{ID: id, State: "gone"})
+				gone = append(gone, Host{ID: id, State: HostGone})
 			}
 		}
 		for _, h := range slices.Concat(list, gone) {
@@ -167,7 +167,7 @@ func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if p.Remove != nil && *p.Remove {
-		if h.State == "alive" {
+		if h.State == HostAlive {
 			s.fail(w, Refuse(http.StatusConflict, "run flotilla leave there, or stop its flotilla-agent first", "%s is alive: only an absent host can be removed", h.Name))
 			return
 		}

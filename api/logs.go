@@ -157,7 +157,7 @@ func (s *Server) sources(ctx context.Context, thing, host string) (string, []sou
 }
 
 func hostSource(h Host) source {
-	return source{id: cluster.HostID(h.ID), name: h.Name, address: h.Address, absent: h.State == "absent"}
+	return source{id: cluster.HostID(h.ID), name: h.Name, address: h.Address, absent: h.State == HostAbsent}
 }
 
 // unitSources are the hosts that have a unit, or of them only the one, and whether there is

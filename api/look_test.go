@@ -131,7 +131,7 @@ func TestEvents(t *testing.T) {
 	wants[0].do()
 	told := 0
 	for e := range decoded[api.Event](t, r.Body) {
-		if e.Kind+" "+e.Subject+": "+e.Text != wants[told].want {
+		if string(e.Kind)+" "+e.Subject+": "+e.Text != wants[told].want {
 			continue
 		}
 		if told++; told == len(wants) {

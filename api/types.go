@@ -51,7 +51,7 @@ type Host struct {
 	ID       string            `json:"id"`
 	Name     string            `json:"name"`
 	Address  string            `json:"address,omitempty"`
-	State    string            `json:"state"` // alive, absent, removed; gone in a watch
+	State    HostState         `json:"state"`
 	Since    time.Time         `json:"since,omitzero"`
 	Labels   map[string]string `json:"labels"`
 	Cordon   *cluster.Note     `json:"cordon,omitempty"`
@@ -69,6 +69,17 @@ type Host struct {
 	Revision int64             `json:"revision"`
 	Leader   bool              `json:"leader,omitempty"`
 }
+
+// HostState is a host's state in one word.
+type HostState string
+
+// The states of a host. Only a watch says HostGone, once, of a host that is no more.
+const (
+	HostAlive   HostState = "alive"
+	HostAbsent  HostState = "absent"
+	HostRemoved HostState = "removed"
+	HostGone    HostState = "gone"
+)
 
 // Cluster is the whole in a few figures.
 type Cluster struct {
@@ -154,11 +165,22 @@ type Explanation struct {
 type Event struct {
 	Revision int64     `json:"revision"`
 	Time     time.Time `json:"time"`
-	Kind     string    `json:"kind"` // unit, host, leader, storm
+	Kind     EventKind `json:"kind"`
 	Subject  string    `json:"subject"`
 	Host     string    `json:"host,omitempty"`
 	Text     string    `json:"text"`
 }
+
+// EventKind says what an event is about.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventUnit   EventKind = "unit"
+	EventHost   EventKind = "host"
+	EventLeader EventKind = "leader"
+	EventStorm  EventKind = "storm"
+)
 
 // LogEntry is one journal line.
 type LogEntry struct {

@@ -191,14 +191,14 @@ func inOrder(m map[cluster.HostID]*cluster.Placed) []*cluster.Placed {
 }
 
 // hostState is a host's state in one word.
-func hostState(h *cluster.Host) string {
+func hostState(h *cluster.Host) HostState {
 	switch {
 	case h.Spec.Removed != nil:
-		return "removed"
+		return HostRemoved
 	case h.Alive == nil:
-		return "absent"
+		return HostAbsent
 	}
-	return "alive"
+	return HostAlive
 }
 
 // hostView is a host as the API shows it.

@@ -234,16 +234,16 @@ func labelText(m map[string]string) string {
 
 func hostState(h api.Host) string {
 	switch {
-	case h.State == "removed":
-		return h.State
-	case h.State != "alive":
-		return h.State + " " + age(h.Since)
+	case h.State == api.HostRemoved:
+		return string(h.State)
+	case h.State != api.HostAlive:
+		return string(h.State) + " " + age(h.Since)
 	case h.Cordon != nil:
 		return "cordoned"
 	case h.Leader:
 		return "alive, leader"
 	}
-	return h.State
+	return string(h.State)
 }
 
 // age is how long ago something was, in one unit.

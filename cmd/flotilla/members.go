@@ -212,7 +212,7 @@ func awaitAlive(ctx context.Context, id string) error {
 			return err
 		}
 		for _, h := range list {
-			if h.ID == id && h.State == "alive" {
+			if h.ID == id && h.State == api.HostAlive {
 				return nil
 			}
 		}

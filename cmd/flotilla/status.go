@@ -71,7 +71,7 @@ func clusterStatus(c *cli.Context, cl *api.Client, local api.Local) error {
 	}
 	alive := 0
 	for _, h := range v.Hosts {
-		if h.State == "alive" {
+		if h.State == api.HostAlive {
 			alive++
 		}
 	}

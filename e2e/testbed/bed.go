@@ -179,12 +179,12 @@ func Running(ctx context.Context, h *hosts.Host, globs ...string) (map[string]ap
 }
 
 // AwaitHost waits until the cluster, as a host sees it, says that of another host.
-func AwaitHost(ctx context.Context, seenBy, h *hosts.Host, state string) error {
+func AwaitHost(ctx context.Context, seenBy, h *hosts.Host, state api.HostState) error {
 	c, err := Client(seenBy)
 	if err != nil {
 		return err
 	}
-	return hosts.Wait(ctx, 2*time.Minute, h.Name()+" is "+state, func(ctx context.Context) error {
+	return hosts.Wait(ctx, 2*time.Minute, h.Name()+" is "+string(state), func(ctx context.Context) error {
 		list, err := c.Hosts(ctx)
 		if err != nil {
 			return err
