@@ -99,7 +99,7 @@ func TestClassify(t *testing.T) {
 // errors must arrive as those.
 func TestLoopsHearTheirOwnWords(t *testing.T) {
 	for _, c := range []struct{ in, want error }{
-		{store.ErrStale, leader.ErrStale}, {store.ErrDeposed, leader.ErrOver}, {store.ErrForeignStore, leader.ErrOver},
+		{store.ErrStale, leader.ErrStale}, {store.ErrBadOrders, leader.ErrBad}, {store.ErrDeposed, leader.ErrOver}, {store.ErrForeignStore, leader.ErrOver},
 	} {
 		if got := leaderError(fmt.Errorf("apply: %w", c.in)); !errors.Is(got, c.want) {
 			t.Errorf("leaderError(%v) = %v, want %v", c.in, got, c.want)

@@ -36,6 +36,7 @@ type fake struct {
 
 	afterRead func()        // while planning ends
 	onApply   func() error  // instead of checking, nil = check
+	bad       cluster.Unit  // orders to put it can never be written
 	lose      bool          // commit, and say that nobody knows
 	late      time.Duration // say so, and commit that much later
 	check     func(versions map[cluster.HostID]string) error
@@ -207,6 +208,8 @@ func (f *fake) Apply(_ context.Context, term cluster.Term, orders []cluster.Orde
 			errs[i] = f.onApply()
 		case term.Revision != f.term:
 			errs[i] = leader.ErrOver
+		case f.bad != "" && o.Put[0].Unit == f.bad:
+			errs[i] = leader.ErrBad
 		case !f.holds(o.If):
 			errs[i] = fmt.Errorf("order %d: %w", i, leader.ErrStale)
 		default:

@@ -14,11 +14,13 @@ import (
 	"flotilla/leader/plan"
 )
 
-// What a Store says of orders it did not write. Every other error leaves open whether
+// What a Store says of orders it did not write. After ErrStale and ErrBad the term goes on; after
+// ErrBad that unit waits until its head changes, or a minute. Every other error leaves open whether
 // they were, or still will be, written: the loop ends its term, which ends them too.
 var (
 	ErrStale = errors.New("orders rest on an old view") // one of their conditions does not hold
 	ErrOver  = errors.New("term is over")               // or the store is another one
+	ErrBad   = errors.New("orders can never be written as they are")
 )
 
 // Store is what the loop writes through. Its implementation knows who the candidate is.
@@ -26,7 +28,8 @@ type Store interface {
 	// Campaign blocks until this candidate is elected, ctx ends or the store fails.
 	Campaign(ctx context.Context) (Leadership, error)
 	// Apply writes the orders, each whole or not at all, and returns the revision of
-	// the last commit and an error at each one's place: nil, ErrStale, ErrOver or another.
+	// the last commit and an error at each one's place: nil, ErrStale, ErrBad, ErrOver or
+	// another. The order of those that touch one placement is kept; all others are free.
 	Apply(ctx context.Context, term cluster.Term, orders []cluster.Orders) (int64, []error)
 	// Barrier makes one write under the term and returns its revision: a mirror that
 	// has reached it has seen why earlier orders were stale.
@@ -82,6 +85,8 @@ type Loop struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	metrics metrics
+
+	bad unwritable // of the goroutine that leads
 
 	mu     sync.Mutex
 	latest Report

@@ -387,3 +387,40 @@ func TestIncompleteMirrorDoesNotStand(t *testing.T) {
 		stop()
 	})
 }
+
+// One order that no transaction can hold must not keep the leader from the others, nor be
+// tried again and again.
+func TestOrderThatCannotBeWrittenWaitsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.bad = "big.service"
+		f.addHost("aaaaaaaa")
+		f.launch("big.service")
+		f.launch("web.service")
+		l, stop := f.run(leader.Options{})
+		defer stop()
+		synctest.Wait()
+		if diff := cmp.Diff(orders{"aaaaaaaa": cluster.Launched}, f.placed("web.service")); diff != "" {
+			t.Errorf("placed (-want +got):\n%s", diff)
+		}
+		if got, want := f.counts(), (counts{Campaigns: 1, Applied: 1}); got != want {
+			t.Errorf("counts = %+v, want %+v", got, want)
+		}
+		want := "its order to place cannot be written: " + leader.ErrBad.Error()
+		if r := l.Latest(); len(r.Waiting) != 1 || r.Waiting[0].Unit != "big.service" || r.Waiting[0].Reason != want {
+			t.Errorf("Latest().Waiting = %v, want big.service: %s", r.Waiting, want)
+		}
+		time.Sleep(10*time.Minute + time.Second)
+		if got := f.counts(); got.Campaigns != 1 || got.Applied != 11 {
+			t.Errorf("counts after ten minutes = %+v, want the one term, and a try each minute", got)
+		}
+		f.mu.Lock()
+		f.bad = ""
+		f.mu.Unlock()
+		f.launch("big.service") // another head
+		synctest.Wait()
+		if diff := cmp.Diff(orders{"aaaaaaaa": cluster.Launched}, f.placed("big.service")); diff != "" {
+			t.Errorf("placed after its head changed (-want +got):\n%s", diff)
+		}
+	})
+}

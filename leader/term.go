@@ -21,6 +21,7 @@ func (l *Loop) lead(lead Leadership, changed <-chan struct{}) (worked bool) {
 	l.metrics.terms.Inc()
 	l.metrics.leading.Set(1)
 	l.begin(term)
+	l.bad = unwritable{}
 	l.log.Info("leading", "term", term.Revision)
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { l.sweep(ctx, term) })
@@ -94,6 +95,7 @@ func (l *Loop) plan(term cluster.Term) (res *plan.Result, took time.Duration, er
 		begun := time.Now()
 		r := plan.Plan(s, l.options, l.clock())
 		took = time.Since(begun)
+		l.bad.setAside(s, &r, l.clock())
 		res = &r
 	})
 	if res != nil {
@@ -147,7 +149,7 @@ func (l *Loop) apply(ctx context.Context, term cluster.Term, decisions []plan.De
 }
 
 // account counts and logs what became of the decisions, and returns the first error
-// that is not merely stale.
+// that concerns more than its own order.
 func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, failed error) {
 	made := map[plan.Kind]int{}
 	for i, d := range decisions {
@@ -159,6 +161,9 @@ func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, fail
 			l.log.Debug("ordered", "what", d.Kind.String(), "unit", d.Unit, "host", d.Host, "from", d.From, "reason", d.Reason)
 		case errors.Is(err, ErrStale):
 			stale++
+		case errors.Is(err, ErrBad):
+			l.bad.add(d, err, l.clock())
+			l.log.Error("order cannot be written", "what", d.Kind.String(), "unit", d.Unit, "host", d.Host, "err", err)
 		case failed == nil:
 			failed = fmt.Errorf("order %s of %s: %w", d.Kind, d.Unit, err)
 		}

@@ -89,6 +89,8 @@ func leaderError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrStale):
 		return fmt.Errorf("%w: %w", leader.ErrStale, err)
+	case errors.Is(err, store.ErrBadOrders):
+		return fmt.Errorf("%w: %w", leader.ErrBad, err)
 	case errors.Is(err, store.ErrDeposed), errors.Is(err, store.ErrForeignStore):
 		return fmt.Errorf("%w: %w", leader.ErrOver, err)
 	}

@@ -152,6 +152,12 @@ func (p *planner) failover(u cluster.Unit) {
 		reason = fmt.Sprintf("host %s was removed", from.Name())
 	}
 	o := p.orders(head, to, reason)
+	o.If = append(o.If, aliveAt(from), placedAt(u, from))
+	if len(o.If) > maxConditions {
+		p.refuse(u, from.ID, "%s; %s", reason, tooMany(o))
+		p.forget(u, nil)
+		return
+	}
 	if from.removed {
 		o.Delete = append(o.Delete, cluster.Where{Host: from.ID, Unit: u})
 		p.release(u, from)
@@ -159,7 +165,6 @@ func (p *planner) failover(u cluster.Unit) {
 		o.Put = append(o.Put, p.tombstone(old, reason))
 		p.occupy(u, from, cluster.Gone)
 	}
-	o.If = append(o.If, aliveAt(from), placedAt(u, from))
 	p.occupy(u, to, p.want(head, nil).State)
 	p.placed[u] = true
 	p.decide(Move, u, to.ID, from.ID, reason, o)

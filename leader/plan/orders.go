@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"flotilla/cluster"
 	"flotilla/units"
 )
@@ -55,6 +57,16 @@ func (p *planner) orders(head *cluster.UnitHead, to *host, reason string) cluste
 		}
 	}
 	return o
+}
+
+// maxConditions is what one order may rest on: a transaction of the store holds 128 compares,
+// and a few are its own.
+const maxConditions = 120
+
+// tooMany says that an order rests on more than one write can compare.
+func tooMany(o cluster.Orders) string {
+	return fmt.Sprintf("its order would rest on %d conditions, and one write holds %d: name fewer units in MachineOf, "+
+		"and remove the hosts that are gone for good", len(o.If), maxConditions)
 }
 
 // tombstone ends a placement.

@@ -27,6 +27,11 @@ func (p *planner) place(u cluster.Unit) {
 		kind = Adopt
 	}
 	o := p.orders(head, to, reason)
+	if len(o.If) > maxConditions {
+		p.refuse(u, "", "%s", tooMany(o))
+		p.forget(u, nil)
+		return
+	}
 	p.occupy(u, to, p.want(head, nil).State)
 	p.placed[u] = true
 	p.decide(kind, u, to.ID, "", reason, o)
