@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flotilla/cluster"
@@ -21,8 +22,18 @@ type Mirror struct {
 	moved chan struct{} // closed and replaced at each change
 	err   error         // why it cannot go on at the moment
 
+	loaded atomic.Pointer[seen] // what the view holds
+
 	subMu sync.Mutex
 	subs  map[chan struct{}]struct{}
+}
+
+// seen is which store was read, and up to which revision. The pulse compares it without the
+// mirror's lock: a reader may hold that for longer than a TTL, and the pulse would take the
+// wait for an outage.
+type seen struct {
+	id  cluster.Identity
+	rev int64
 }
 
 // NewMirror makes a mirror that is empty and incomplete until Run has loaded it. clock
@@ -97,14 +108,12 @@ func (m *Mirror) session(ctx context.Context, p *attempts) error {
 	}
 }
 
-// check asks whether the store still is the one that was loaded.
+// check asks whether the store still is the one that was loaded. It takes no lock.
 func (m *Mirror) check(ctx context.Context) error {
-	m.mu.RLock()
-	id, rev := m.view.snap.Store, m.view.snap.Revision
-	m.mu.RUnlock()
+	was := m.loaded.Load()
 	ask, cancel := context.WithTimeout(ctx, m.s.ttl/2)
 	defer cancel()
-	_, err := m.s.stillSame(ask, id, rev)
+	_, err := m.s.stillSame(ask, was.id, was.rev)
 	return err
 }
 
@@ -177,6 +186,7 @@ func (m *Mirror) apply(ctx context.Context, batch WatchEvents) error {
 	}
 	m.view.finish(max(batch.Revision, m.view.snap.Revision))
 	m.err = m.view.fault()
+	m.loaded.Store(&seen{m.view.snap.Store, m.view.snap.Revision})
 	m.mu.Unlock()
 	m.announce()
 	return nil
@@ -187,6 +197,7 @@ func (m *Mirror) install(d *decoder) {
 	m.mu.Lock()
 	m.view = d
 	m.err = d.fault()
+	m.loaded.Store(&seen{d.snap.Store, d.snap.Revision})
 	m.mu.Unlock()
 	m.announce()
 }
