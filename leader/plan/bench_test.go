@@ -76,3 +76,45 @@ func BenchmarkSteadyMixed10000On100(b *testing.B) {
 	}
 	benchPlan(b, w, 0)
 }
+
+// Units that no host can take, at 6,000 hosts: one label is mistyped in a template.
+func BenchmarkRefused60000On6000(b *testing.B) {
+	w := benchWorld(b, 6000, 0)
+	for i := range 60_000 {
+		w.unit(fmt.Sprintf("app@%05d.service", i), "launched", "MachineMetadata=zoen=1")
+	}
+	benchPlan(b, w, 0)
+}
+
+// More instances than hosts, of a unit that stands alone on its host.
+func BenchmarkConflictRefused6000On1000(b *testing.B) {
+	w := benchWorld(b, 1000, 0)
+	for i := range 6000 {
+		w.unit(fmt.Sprintf("app@%05d.service", i), "launched", "Conflicts=app@*.service")
+	}
+	benchPlan(b, w, 1000)
+}
+
+// Many globs, each of which concerns a few hosts.
+func BenchmarkSteadyGlobs2000On2000(b *testing.B) {
+	w := benchWorld(b, 2000, 0)
+	for i := range 2000 {
+		w.unit(fmt.Sprintf("app%04d@1.service", i), "launched", fmt.Sprintf("Conflicts=app%04d@*.service", i))
+	}
+	for len(w.step().Decisions) > 0 {
+		w.obeyAll()
+	}
+	benchPlan(b, w, 0)
+}
+
+// Global units, all in their places.
+func BenchmarkSteadyGlobal20On6000(b *testing.B) {
+	w := benchWorld(b, 6000, 0)
+	for i := range 20 {
+		w.unit(fmt.Sprintf("agent%02d.service", i), "launched", "Global=yes")
+	}
+	for len(w.step().Decisions) > 0 {
+		w.obeyAll()
+	}
+	benchPlan(b, w, 0)
+}

@@ -19,11 +19,12 @@ type conflicts struct {
 	filled   bool
 }
 
-// glob is one declared glob with its counts by host index.
+// glob is one declared glob with its counts by host index. Most globs concern few hosts.
 type glob struct {
 	text     string
-	matching []int
-	declared []int
+	id       int // in the order of their declaration
+	matching map[int32]int32
+	declared map[int32]int32
 }
 
 // declare makes the globs known.
@@ -35,7 +36,7 @@ func (c *conflicts) declare(texts []string) {
 		if c.globs == nil {
 			c.globs, c.byPrefix = map[string]*glob{}, map[string][]*glob{}
 		}
-		g := &glob{text: t}
+		g := &glob{text: t, id: len(c.globs), matching: map[int32]int32{}, declared: map[int32]int32{}}
 		c.globs[t] = g
 		prefix := t
 		if i := strings.IndexAny(t, "*?["); i >= 0 {
@@ -71,9 +72,6 @@ func (c *conflicts) fill(l *ledger) {
 		return
 	}
 	c.filled = true
-	for _, g := range c.globs {
-		g.matching, g.declared = make([]int, len(l.hosts)), make([]int, len(l.hosts))
-	}
 	for u, at := range l.of.Placed {
 		globs, declared := c.against(u), c.declaredBy(l.of.Units[u])
 		if len(globs) == 0 && len(declared) == 0 {
@@ -105,17 +103,17 @@ func (c *conflicts) declaredBy(head *cluster.UnitHead) []*glob {
 	return out
 }
 
-func tally(matching, declared []*glob, h *host, by int) {
+func tally(matching, declared []*glob, h *host, by int32) {
 	for _, g := range matching {
-		g.matching[h.index] += by
+		g.matching[int32(h.index)] += by
 	}
 	for _, g := range declared {
-		g.declared[h.index] += by
+		g.declared[int32(h.index)] += by
 	}
 }
 
 // count keeps the counts when a unit comes to or leaves a host.
-func (c *conflicts) count(snap *cluster.Snapshot, u cluster.Unit, h *host, by int) {
+func (c *conflicts) count(snap *cluster.Snapshot, u cluster.Unit, h *host, by int32) {
 	if c.filled {
 		tally(c.against(u), c.declaredBy(snap.Units[u]), h, by)
 	}
@@ -141,7 +139,7 @@ func (c *conflicts) party(head *cluster.UnitHead) party {
 // conflicts with it in either direction. here says that the unit occupies the host.
 func (pt *party) clash(h *host, here bool) bool {
 	for _, g := range pt.own {
-		n := g.matching[h.index]
+		n := g.matching[int32(h.index)]
 		if here && slices.Contains(pt.both, g) {
 			n--
 		}
@@ -150,7 +148,7 @@ func (pt *party) clash(h *host, here bool) bool {
 		}
 	}
 	for _, g := range pt.against {
-		n := g.declared[h.index]
+		n := g.declared[int32(h.index)]
 		if here && slices.Contains(pt.both, g) {
 			n--
 		}

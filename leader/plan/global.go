@@ -7,7 +7,7 @@ import (
 // tidyGlobal looks after the copies of a unit that belongs on every host that fits.
 // An absent host keeps its copy: it is not moved, it is there when the host returns.
 func (p *planner) tidyGlobal(head *cluster.UnitHead) need {
-	for _, pl := range sorted(p.snap.Placed[head.Name]) {
+	for _, pl := range p.placements(head.Name) {
 		h := p.byID[pl.Host]
 		if pl.State == cluster.Gone {
 			continue

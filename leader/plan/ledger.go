@@ -38,6 +38,7 @@ type ledger struct {
 	state     map[cluster.Where]cluster.Order    // what this plan changed; 0 = deleted
 	added     map[cluster.Unit][]cluster.HostID  // hosts that got the unit in this plan
 	freed     map[cluster.Unit][]*cluster.Placed // acknowledged tombstones that stand until the unit is placed
+	released  int                                // how often a unit left a host in this plan
 	conflicts conflicts
 	of        *cluster.Snapshot
 }
@@ -122,11 +123,41 @@ func (l *ledger) release(u cluster.Unit, h *host) {
 		return
 	}
 	h.units--
+	l.released++
 	l.conflicts.count(l.of, u, h, -1)
 	l.state[cluster.Where{Host: h.ID, Unit: u}] = 0
 }
 
-// sorted are the placements of a unit in the snapshot, by host.
+// placements are those of a unit in the snapshot, by host. A unit on many hosts, which is a
+// global one, needs no sorting: the hosts are sorted.
+func (l *ledger) placements(u cluster.Unit) []*cluster.Placed {
+	at := l.of.Placed[u]
+	if len(at) < len(l.hosts)/8 {
+		return sorted(at)
+	}
+	out := make([]*cluster.Placed, 0, len(at))
+	for _, h := range l.hosts {
+		if pl := at[h.ID]; pl != nil {
+			out = append(out, pl)
+		}
+	}
+	return out
+}
+
+// tombstones are those of its placements that end it.
+func (l *ledger) tombstones(u cluster.Unit) []*cluster.Placed {
+	at := l.of.Placed[u]
+	out := make([]*cluster.Placed, 0, min(len(at), 4))
+	for _, pl := range at {
+		if pl.State == cluster.Gone {
+			out = append(out, pl)
+		}
+	}
+	slices.SortFunc(out, func(a, b *cluster.Placed) int { return cmp.Compare(a.Host, b.Host) })
+	return out
+}
+
+// sorted are the placements of a unit, by host.
 func sorted(at map[cluster.HostID]*cluster.Placed) []*cluster.Placed {
 	out := make([]*cluster.Placed, 0, len(at))
 	for _, pl := range at {

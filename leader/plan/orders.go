@@ -51,8 +51,8 @@ func (p *planner) orders(head *cluster.UnitHead, to *host, reason string) cluste
 	if head.Req.Global {
 		return o
 	}
-	for _, pl := range sorted(p.snap.Placed[head.Name]) {
-		if h := p.byID[pl.Host]; pl.State == cluster.Gone && h != to && h.Alive == nil {
+	for _, pl := range p.tombstones(head.Name) {
+		if h := p.byID[pl.Host]; h != to && h.Alive == nil {
 			o.If = append(o.If, aliveAt(h))
 		}
 	}

@@ -66,18 +66,12 @@ func (p *planner) choose(head *cluster.UnitHead) (to *host, reason, why string) 
 		return to, "a unit that must be with it is there", ""
 	}
 	if len(head.Req.MachineOf) > 0 {
-		to, reason = p.withPeers(c)
-	} else if head.Req.MachineID == "" || !p.ambiguous(head.Req.MachineID) {
-		q := p.queueOf(c.req)
-		to = q.best(func(h *host) bool { return p.check(c, h) == fits })
-		if to != nil {
-			reason = fmt.Sprintf("fewest units (%d) of %s", to.units, plural(q.size, "host"))
+		if to, reason = p.withPeers(c); to == nil {
+			why = p.whyNot(c)
 		}
+		return to, reason, why
 	}
-	if to == nil {
-		return nil, "", p.whyNot(c)
-	}
-	return to, reason, ""
+	return p.spread(c)
 }
 
 // peersMissing says which unit named in MachineOf has no host yet.

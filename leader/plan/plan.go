@@ -120,6 +120,8 @@ type planner struct {
 	moving    map[cluster.Unit]bool           // stopped in this plan because a constraint broke
 	placed    map[cluster.Unit]bool           // given a host in this plan
 	queues    map[string]*queue               // by static signature
+	refusals  map[string]refusal              // by what units have in common; see alike
+	several   map[string]bool                 // by MachineID: it names more than one host
 
 	decisions []Decision
 	waiting   []Refusal
@@ -133,6 +135,8 @@ func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
 		moving:    map[cluster.Unit]bool{},
 		placed:    map[cluster.Unit]bool{},
 		queues:    map[string]*queue{},
+		refusals:  map[string]refusal{},
+		several:   map[string]bool{},
 	}
 	p.judge()
 	return p

@@ -24,17 +24,22 @@ func (e entry) before(o entry) bool {
 	return e.units < o.units || e.units == o.units && e.h.index < o.h.index
 }
 
+// signature is what a unit asks of a host that no placement changes.
+func signature(req *units.Requirements) string {
+	if req.MachineID == "" && len(req.Metadata) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%q", req.MachineID)
+	for _, r := range req.Metadata {
+		fmt.Fprintf(&b, " %q%q", r.Key, r.Values)
+	}
+	return b.String()
+}
+
 // queueOf finds or makes the queue of the unit's signature.
 func (p *planner) queueOf(req *units.Requirements) *queue {
-	sig := ""
-	if req.MachineID != "" || len(req.Metadata) > 0 {
-		var b strings.Builder
-		fmt.Fprintf(&b, "%q", req.MachineID)
-		for _, r := range req.Metadata {
-			fmt.Fprintf(&b, " %q%q", r.Key, r.Values)
-		}
-		sig = b.String()
-	}
+	sig := signature(req)
 	if q := p.queues[sig]; q != nil {
 		return q
 	}

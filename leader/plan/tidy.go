@@ -32,10 +32,7 @@ func (p *planner) tidy(u cluster.Unit) need {
 // sweep frees the hosts whose tombstones were acknowledged, or that an operator
 // removed and that are away. Their keys go later, unless the unit returns there.
 func (p *planner) sweep(u cluster.Unit) {
-	for _, pl := range sorted(p.snap.Placed[u]) {
-		if pl.State != cluster.Gone {
-			continue
-		}
+	for _, pl := range p.tombstones(u) {
 		h := p.byID[pl.Host]
 		st, ok := h.StatusOf(u)
 		if ok && st.Acknowledged(pl.Placement) || h.removed && h.Alive == nil {
@@ -115,7 +112,7 @@ func (p *planner) forgetDestroyed() {
 
 // endAll ends a unit wherever it is.
 func (p *planner) endAll(u cluster.Unit, reason string) {
-	for _, pl := range sorted(p.snap.Placed[u]) {
+	for _, pl := range p.placements(u) {
 		h := p.byID[pl.Host]
 		if p.live(u, h) {
 			p.end(pl, reason)
