@@ -267,7 +267,7 @@ func TestThreeMembers(t *testing.T) {
 	}
 	four.serve(t, tokens)
 	_, err := Join(t.Context(), joinOptions(t, 5, four.api, tokens.mint(t, ca)))
-	if err == nil || !strings.Contains(err.Error(), "this host cannot sign certificates: it has no CA key; ask one that has it: 127.0.0.1:") {
+	if err == nil || !strings.Contains(err.Error(), "this host cannot sign certificates: it has no CA key (ask one that has it: 127.0.0.1:") {
 		t.Errorf("join at a client = %v, want a hint where to ask", err)
 	}
 
@@ -364,7 +364,7 @@ func testKilledMember(t *testing.T, one, two, three, four *machine, tokens *test
 	mustPut(t, four.cli, "before")
 	three.kill(t)
 	mustPut(t, four.cli, "after")
-	if err := Leave(t.Context(), one.joiner.Etcd, string(two.id)); err == nil || !strings.HasPrefix(err.Error(), "without it 1 of 2 etcd members are well, fewer than a majority; start the other etcd members first") {
+	if err := Leave(t.Context(), one.joiner.Etcd, string(two.id)); err == nil || !strings.HasPrefix(err.Error(), "without it 1 of 2 etcd members are well, fewer than a majority (start the other etcd members first") {
 		t.Errorf("Leave of the second of two well members = %v, want a refusal", err)
 	}
 
@@ -403,7 +403,7 @@ func TestTokensAreUsedOnce(t *testing.T) {
 	never := mustToken(t, ca, time.Now().Add(time.Hour))
 	id := func(text string) string { return "token " + strings.Split(text, "-")[1] }
 	refuses := one.api + " refuses: "
-	const again = "; make a new one with 'flotilla token' on an etcd member"
+	const again = " (make a new one with 'flotilla token' on an etcd member)"
 
 	tests := map[string]struct {
 		change func(*JoinOptions)
@@ -412,13 +412,13 @@ func TestTokensAreUsedOnce(t *testing.T) {
 		"used":          {func(o *JoinOptions) { o.Token = used }, refuses + id(used) + " is not known: it was used, withdrawn or never made here" + again},
 		"expired":       {func(o *JoinOptions) { o.Token = expired.Text() }, refuses + expired.String() + " expired on 2020-01-02 03:04 UTC" + again},
 		"never made":    {func(o *JoinOptions) { o.Token = never.Text() }, refuses + never.String() + " is not known: it was used, withdrawn or never made here" + again},
-		"other cluster": {func(o *JoinOptions) { o.Token = mustToken(t, other.Fingerprint(), time.Now()).Text() }, one.api + " belongs to another cluster than the token; use the address of a host of the cluster that made the token"},
-		"cut off":       {func(o *JoinOptions) { o.Token = used[:40] }, "join token is cut off; copy it again, whole"},
-		"bad server":    {func(o *JoinOptions) { o.Server = "10.0.0.1:x" }, `"10.0.0.1:x" is no address of a host; write it like 10.0.0.1 or 10.0.0.1:7117`},
-		"bad address":   {func(o *JoinOptions) { o.Address = "alpha" }, `address "alpha" is no IP address of a host; write it like --address 10.0.0.1, without port`},
+		"other cluster": {func(o *JoinOptions) { o.Token = mustToken(t, other.Fingerprint(), time.Now()).Text() }, one.api + " belongs to another cluster than the token (use the address of a host of the cluster that made the token)"},
+		"cut off":       {func(o *JoinOptions) { o.Token = used[:40] }, "join token is cut off (copy it again, whole)"},
+		"bad server":    {func(o *JoinOptions) { o.Server = "10.0.0.1:x" }, `"10.0.0.1:x" is no address of a host (write it like 10.0.0.1 or 10.0.0.1:7117)`},
+		"bad address":   {func(o *JoinOptions) { o.Address = "alpha" }, `address "alpha" is no IP address of a host (write it like --address 10.0.0.1, without port)`},
 		"bad name":      {func(o *JoinOptions) { o.Name = "a b" }, refuses + `host name "a b" is none`},
-		"own id":        {func(o *JoinOptions) { o.Host = one.id }, refuses + "machine id " + string(one.id) + " is that of the host you ask; give this machine its own: remove /etc/machine-id and run systemd-machine-id-setup"},
-		"member":        {func(o *JoinOptions) { o.Paths = client.Paths }, client.Paths.Config() + ": this host is a member of a cluster already; 'systemctl start flotilla-agent' starts it, 'flotilla leave' ends it"},
+		"own id":        {func(o *JoinOptions) { o.Host = one.id }, refuses + "machine id " + string(one.id) + " is that of the host you ask (give this machine its own: remove /etc/machine-id and run systemd-machine-id-setup)"},
+		"member":        {func(o *JoinOptions) { o.Paths = client.Paths }, client.Paths.Config() + ": this host is a member of a cluster already ('systemctl start flotilla-agent' starts it, 'flotilla leave' ends it)"},
 	}
 	good := tokens.mint(t, ca)
 	for name, tt := range tests {
@@ -451,7 +451,7 @@ func TestJoinCutOff(t *testing.T) {
 	var lines []string
 	waiting.Progress = func(line string) { lines = append(lines, line) }
 	_, err := Join(t.Context(), waiting)
-	want := one.api + " did not admit this host within 1.5s: another host is just becoming an etcd member; it takes some seconds; if it does not end, remove that host: 'flotilla host remove'"
+	want := one.api + " did not admit this host within 1.5s: another host is just becoming an etcd member (it takes some seconds; if it does not end, remove that host: 'flotilla host remove')"
 	if err == nil || err.Error() != want || len(lines) != 1 || lines[0] != "waiting: another host is just becoming an etcd member" {
 		t.Errorf("Join while another joins = %v, %q, want %s", err, lines, want)
 	}

@@ -43,7 +43,7 @@ func TestConfigRoundTrip(t *testing.T) {
 func TestConfigOfNoMember(t *testing.T) {
 	p := Paths{Etc: "/nonexistent"}
 	_, err := LoadConfig(p)
-	want := "/nonexistent/flotilla.json: this host is not a member of a cluster; run 'flotilla init' on the first host, 'flotilla join' on the others"
+	want := "/nonexistent/flotilla.json: this host is not a member of a cluster (run 'flotilla init' on the first host, 'flotilla join' on the others)"
 	if err == nil || err.Error() != want || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("LoadConfig = %v, want %s", err, want)
 	}
@@ -72,24 +72,24 @@ func TestConfigRefuses(t *testing.T) {
 		t.Fatalf("parseConfig(good) = %v", err)
 	}
 	tests := map[string]struct{ old, new, want string }{
-		"comma missing":     {`7117,`, `7117`, `f:6: not JSON: invalid character '"' after object key:value pair; look for a missing or extra comma, quote or brace`},
-		"cut off":           {"\n}\n", "\n", "f:14: file ends in the middle; restore it, or run 'flotilla leave' and join again"},
-		"text after":        {"\n}\n", "\n}\nx", "f:15: text after the end of the configuration; remove it"},
-		"unknown name":      {`"api_port"`, `"apiport"`, "f:5: unknown name apiport; remove it, or mend its spelling"},
-		"unknown inside":    {`"member"`, `"membr"`, "f:7: unknown name membr; remove it, or mend its spelling"},
-		"text as number":    {`7117`, `"7117"`, "f:5: api_port: is a string, want a int; mend its value"},
-		"bad host":          {hostA, "abc", `f:2: host: "abc" is no machine id; copy it from /etc/machine-id`},
-		"bad address":       {`"10.0.0.1"`, `"alpha:1"`, `f:4: address: "alpha:1" is no IP address; write an address of this host that the others reach`},
-		"port too high":     {`7117`, `70000`, "f:5: api_port: 70000 is no port; write a number from 1 to 65535"},
-		"port twice":        {`7119`, `7118`, "f:10: etcd.peer_port: 7118 is etcd.client_port too; give each its own port"},
-		"bad duration":      {`"10s"`, `"10"`, `f:14: "10" is no duration; write it like "10s"`},
-		"bad timing":        {`"10s"`, `"8s"`, "f:14: timing: switch + 100ms + stop budget + 10% of TTL must not exceed TTL: 5s + 100ms + 3s + 800ms = 8.9s is more than 8s; lengthen ttl, or shorten switch or stop_budget"},
-		"bad prefix":        {`"/flotilla"`, `"flotilla"`, `f:13: prefix: "flotilla" must begin with a slash and not end with one; write it like /flotilla`},
-		"bad state":         {`"new"`, `"old"`, `f:8: etcd.initial_state: "old" is unknown; write "new" or "existing"`},
-		"no endpoints":      {`["https://10.0.0.1:7118"]`, `[]`, "f:12: endpoints: is empty; name at least one etcd, like https://10.0.0.1:7118"},
-		"endpoint no URL":   {`["https://10.0.0.1:7118"]`, `["10.0.0.1"]`, `f:12: endpoints: "10.0.0.1" is no URL of an etcd; write it like https://10.0.0.1:7118`},
-		"plain text":        {`["https://10.0.0.1:7118"]`, `["http://10.0.0.1:7118"]`, `f:12: endpoints: "http://10.0.0.1:7118" would be plain text over the network; use https`},
-		"member and client": {`"prefix": "/flotilla"`, `"prefix": "/flotilla", ` + external, "f:13: external_etcd: a host is a member of our own etcd or uses another one, not both; remove one of them"},
+		"comma missing":     {`7117,`, `7117`, `f:6: not JSON: invalid character '"' after object key:value pair (look for a missing or extra comma, quote or brace)`},
+		"cut off":           {"\n}\n", "\n", "f:14: file ends in the middle (restore it, or run 'flotilla leave' and join again)"},
+		"text after":        {"\n}\n", "\n}\nx", "f:15: text after the end of the configuration (remove it)"},
+		"unknown name":      {`"api_port"`, `"apiport"`, "f:5: unknown name apiport (remove it, or mend its spelling)"},
+		"unknown inside":    {`"member"`, `"membr"`, "f:7: unknown name membr (remove it, or mend its spelling)"},
+		"text as number":    {`7117`, `"7117"`, "f:5: api_port: is a string, want a int (mend its value)"},
+		"bad host":          {hostA, "abc", `f:2: host: "abc" is no machine id (copy it from /etc/machine-id)`},
+		"bad address":       {`"10.0.0.1"`, `"alpha:1"`, `f:4: address: "alpha:1" is no IP address (write an address of this host that the others reach)`},
+		"port too high":     {`7117`, `70000`, "f:5: api_port: 70000 is no port (write a number from 1 to 65535)"},
+		"port twice":        {`7119`, `7118`, "f:10: etcd.peer_port: 7118 is etcd.client_port too (give each its own port)"},
+		"bad duration":      {`"10s"`, `"10"`, `f:14: "10" is no duration (write it like "10s")`},
+		"bad timing":        {`"10s"`, `"8s"`, "f:14: timing: switch + 100ms + stop budget + 10% of TTL must not exceed TTL: 5s + 100ms + 3s + 800ms = 8.9s is more than 8s (lengthen ttl, or shorten switch or stop_budget)"},
+		"bad prefix":        {`"/flotilla"`, `"flotilla"`, `f:13: prefix: "flotilla" must begin with a slash and not end with one (write it like /flotilla)`},
+		"bad state":         {`"new"`, `"old"`, `f:8: etcd.initial_state: "old" is unknown (write "new" or "existing")`},
+		"no endpoints":      {`["https://10.0.0.1:7118"]`, `[]`, "f:12: endpoints: is empty (name at least one etcd, like https://10.0.0.1:7118)"},
+		"endpoint no URL":   {`["https://10.0.0.1:7118"]`, `["10.0.0.1"]`, `f:12: endpoints: "10.0.0.1" is no URL of an etcd (write it like https://10.0.0.1:7118)`},
+		"plain text":        {`["https://10.0.0.1:7118"]`, `["http://10.0.0.1:7118"]`, `f:12: endpoints: "http://10.0.0.1:7118" would be plain text over the network (use https)`},
+		"member and client": {`"prefix": "/flotilla"`, `"prefix": "/flotilla", ` + external, "f:13: external_etcd: a host is a member of our own etcd or uses another one, not both (remove one of them)"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,8 @@ type Paths struct {
 func DefaultPaths() Paths { return Paths{Etc: "/etc/flotilla", Var: "/var/lib/flotilla"} }
 
 // Config is the configuration file. Its presence is what makes a host a member: it
-// is written last by Init and Join and moved away first by Cleanup.
+// is written last by Init and Join, and moved away last by Cleanup, so that a leave that was
+// interrupted can be repeated.
 func (p Paths) Config() string { return filepath.Join(p.Etc, "flotilla.json") }
 
 // PKI are the files of this host's certificates.

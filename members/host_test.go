@@ -25,7 +25,7 @@ func TestOnlyAddress(t *testing.T) {
 		}
 		return out
 	}
-	const hint = "; say which address the other hosts reach: --address"
+	const hint = " (say which address the other hosts reach: --address)"
 	tests := map[string]struct {
 		list []iface
 		want string // address or error
@@ -60,7 +60,7 @@ func TestMachineID(t *testing.T) {
 	if id, err := MachineID(good); string(id) != hostA || err != nil {
 		t.Errorf("MachineID(good) = %v, %v", id, err)
 	}
-	want := bad + ": this host has no valid machine id; remove the file and run systemd-machine-id-setup"
+	want := bad + ": this host has no valid machine id (remove the file and run systemd-machine-id-setup)"
 	if _, err := MachineID(bad); err == nil || err.Error() != want {
 		t.Errorf("MachineID(bad) = %v, want %s", err, want)
 	}
@@ -121,14 +121,14 @@ func TestInitRefuses(t *testing.T) {
 		change func(*InitOptions)
 		want   string
 	}{
-		"old data":     {func(o *InitOptions) { os.MkdirAll(filepath.Join(o.Paths.EtcdData(), "member"), 0o700) }, "VAR/etcd/member: holds the etcd of an earlier cluster; move VAR/etcd away, or restore ETC/flotilla.json"},
-		"address":      {func(o *InitOptions) { o.Address = "10.0.0.1:7117" }, `address "10.0.0.1:7117" is no IP address of a host; write it like --address 10.0.0.1, without port`},
-		"any address":  {func(o *InitOptions) { o.Address = "0.0.0.0" }, `address "0.0.0.0" is no IP address of a host; write it like --address 10.0.0.1, without port`},
-		"prefix":       {func(o *InitOptions) { o.Prefix = "x/" }, `prefix: "x/" must begin with a slash and not end with one; write it like /flotilla`},
-		"no endpoints": {func(o *InitOptions) { o.External = &ExternalEtcd{} }, "external_etcd.endpoints: is empty; name at least one etcd, like https://10.0.0.1:7118"},
-		"plain text":   {func(o *InitOptions) { o.External = &ExternalEtcd{Endpoints: []string{"http://10.0.0.9:2379"}} }, `external_etcd.endpoints: "http://10.0.0.9:2379" would be plain text over the network; use https`},
-		"label":        {func(o *InitOptions) { o.Labels = map[string]string{"zone": "eu", "a b": "c"} }, `label "a b": is no name of a label; a key is made of letters, digits and _ . - /, at most 128, and does not end in -`},
-		"ports":        {func(o *InitOptions) { o.Ports.Peer = 7117 }, "etcd.peer_port: 7117 is api_port too; give each its own port"},
+		"old data":     {func(o *InitOptions) { os.MkdirAll(filepath.Join(o.Paths.EtcdData(), "member"), 0o700) }, "VAR/etcd/member: holds the etcd of an earlier cluster ('flotilla leave --force' moves it aside; or restore ETC/flotilla.json)"},
+		"address":      {func(o *InitOptions) { o.Address = "10.0.0.1:7117" }, `address "10.0.0.1:7117" is no IP address of a host (write it like --address 10.0.0.1, without port)`},
+		"any address":  {func(o *InitOptions) { o.Address = "0.0.0.0" }, `address "0.0.0.0" is no IP address of a host (write it like --address 10.0.0.1, without port)`},
+		"prefix":       {func(o *InitOptions) { o.Prefix = "x/" }, `prefix: "x/" must begin with a slash and not end with one (write it like /flotilla)`},
+		"no endpoints": {func(o *InitOptions) { o.External = &ExternalEtcd{} }, "external_etcd.endpoints: is empty (name at least one etcd, like https://10.0.0.1:7118)"},
+		"plain text":   {func(o *InitOptions) { o.External = &ExternalEtcd{Endpoints: []string{"http://10.0.0.9:2379"}} }, `external_etcd.endpoints: "http://10.0.0.9:2379" would be plain text over the network (use https)`},
+		"label":        {func(o *InitOptions) { o.Labels = map[string]string{"zone": "eu", "a b": "c"} }, `label "a b": is no name of a label (a key is made of letters, digits and _ . - /, at most 128, and does not end in -)`},
+		"ports":        {func(o *InitOptions) { o.Ports.Peer = 7117 }, "etcd.peer_port: 7117 is api_port too (give each its own port)"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -186,6 +186,33 @@ func TestCleanup(t *testing.T) {
 	}
 }
 
+// TestCleanupAgain: wherever a Cleanup ended early, another one moves what is left.
+func TestCleanupAgain(t *testing.T) {
+	for cut := range 6 {
+		o := initOptions(t)
+		if _, err := Init(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		mustWrite(t, filepath.Join(o.Paths.EtcdData(), "member", "x"), "data", 0o600)
+		mustWrite(t, filepath.Join(o.Paths.Var, "view.json"), "{}", 0o600)
+		mustWrite(t, filepath.Join(o.Paths.Var, "blob", "x"), "data", 0o600)
+		for _, moved := range append(traces(o.Paths), o.Paths.Config())[:cut] {
+			if err := os.RemoveAll(moved); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := CleanupBegan(o.Paths), cut >= 4; got != want {
+			t.Errorf("after %d steps CleanupBegan = %v, want %v", cut, got, want)
+		}
+		if _, err := Cleanup(o.Paths, o.Now); err != nil || Traces(o.Paths) {
+			t.Errorf("Cleanup after one that ended after %d steps = %v, traces: %v", cut, err, Traces(o.Paths))
+		}
+		if _, err := Init(t.Context(), o); err != nil {
+			t.Errorf("Init after that = %v", err)
+		}
+	}
+}
+
 // fakeEtcd is a membership in memory.
 type fakeEtcd struct {
 	members []Member
@@ -239,17 +266,17 @@ func TestHandle(t *testing.T) {
 		"came back":           {[]Member{one, two, voter(4, hostB, "10.0.0.2", false)}, nil, RoleMember, "", []string{"remove 4", add}},
 		"came back elsewhere": {[]Member{one, two, voter(4, hostB, "10.0.0.9", false)}, nil, RoleMember, "", []string{"remove 4", add}},
 		"never started":       {[]Member{one, {ID: 5, PeerURL: "https://10.0.0.2:7119", Learner: true}}, nil, RoleMember, "", []string{"remove 5", add}},
-		"still runs":          {[]Member{one, two, voter(4, hostB, "10.0.0.2", true)}, nil, "", "the etcd member of host " + hostB + " at https://10.0.0.2:7119 is running; run 'flotilla leave' there first", nil},
+		"still runs":          {[]Member{one, two, voter(4, hostB, "10.0.0.2", true)}, nil, "", "the etcd member of host " + hostB + " at https://10.0.0.2:7119 is running (run 'flotilla leave' there first)", nil},
 		"token raced":         {[]Member{one}, nil, "", "RACED", []string{add, "remove 9"}},
 		"alive": {[]Member{one}, func(_ *JoinRequest, j *Joiner) {
 			j.Alive = func(context.Context, cluster.HostID) (bool, error) { return true, nil }
-		}, "", "a host with machine id " + hostB + " is alive in the cluster; if it is this one, stop flotilla-agent here first; if this machine is a copy, remove /etc/machine-id and run systemd-machine-id-setup", nil},
+		}, "", "a host with machine id " + hostB + " is alive in the cluster (if it is this one, stop flotilla-agent here first; if this machine is a copy, remove /etc/machine-id and run systemd-machine-id-setup)", nil},
 		"removed": {[]Member{one}, func(_ *JoinRequest, j *Joiner) {
 			j.Removed = func(context.Context, cluster.HostID) (bool, error) { return true, nil }
-		}, "", "host " + hostB + " was removed from the cluster and may not join; flotilla host restore " + cluster.HostID(hostB).Short() + " takes it back", nil},
+		}, "", "host " + hostB + " was removed from the cluster and may not join (flotilla host restore " + cluster.HostID(hostB).Short() + " takes it back)", nil},
 		"version": {[]Member{one}, func(_ *JoinRequest, j *Joiner) {
 			j.CheckVersion = func(v string) error { return errors.New("version " + v + " is too old") }
-		}, "", "version 0.1.0 is too old; install the cluster's version of flotilla here", nil},
+		}, "", "version 0.1.0 is too old (install the cluster's version of flotilla here)", nil},
 		"bad id":     {[]Member{one}, func(r *JoinRequest, _ *Joiner) { r.Host = "x" }, "", `host "x": not a machine id: want 32 hex digits, as in /etc/machine-id`, nil},
 		"no address": {[]Member{one}, func(r *JoinRequest, _ *Joiner) { r.Addresses = nil }, "", "a host has 1 to 16 addresses, not 0", nil},
 		"bad port":   {[]Member{one}, func(r *JoinRequest, _ *Joiner) { r.Peer = 0 }, "", "an etcd member needs its client and peer port", nil},
@@ -283,7 +310,7 @@ func TestHandle(t *testing.T) {
 				tt.change(&req, j)
 			}
 			res, err := j.Handle(t.Context(), req, "10.0.0.2:1")
-			want := strings.ReplaceAll(tt.refused, "RACED", tok.String()+" is not known: it was used, withdrawn or never made here; make a new one with 'flotilla token' on an etcd member")
+			want := strings.ReplaceAll(tt.refused, "RACED", tok.String()+" is not known: it was used, withdrawn or never made here (make a new one with 'flotilla token' on an etcd member)")
 			if got := text(err); got != want || res.Role != tt.role {
 				t.Errorf("Handle = %q, %s, want %q, %s", res.Role, got, tt.role, want)
 			}
@@ -386,8 +413,8 @@ func TestLeaveRefuses(t *testing.T) {
 		want    string
 		log     []string
 	}{
-		"last":      {[]Member{m(1, "a", true)}, "this is the last etcd member: the cluster ends with it; stop flotilla-agent and flotilla-etcd, and keep or delete its data", nil},
-		"no quorum": {[]Member{m(1, "a", true), m(2, "b", true), m(3, "c", false)}, "without it 1 of 2 etcd members are well, fewer than a majority; start the other etcd members first; see 'flotilla status'", nil},
+		"last":      {[]Member{m(1, "a", true)}, "this is the last etcd member: the cluster ends with it ('flotilla leave --force' ends it and moves its data aside)", nil},
+		"no quorum": {[]Member{m(1, "a", true), m(2, "b", true), m(3, "c", false)}, "without it 1 of 2 etcd members are well, fewer than a majority (start the other etcd members first; see 'flotilla status')", nil},
 		"dead one":  {[]Member{m(1, "a", false), m(2, "b", true), m(3, "c", true)}, "", []string{"remove 1"}},
 		"client":    {[]Member{m(2, "b", true)}, "", nil},
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -132,7 +131,7 @@ func notMember(p Paths) error {
 		return fmt.Errorf("look for data: %w", err)
 	}
 	if is {
-		return &Problem{File: data, What: "holds the etcd of an earlier cluster", Hint: "move " + p.EtcdData() + " away, or restore " + p.Config()}
+		return &Problem{File: data, What: "holds the etcd of an earlier cluster", Hint: "'flotilla leave --force' moves it aside; or restore " + p.Config()}
 	}
 	return nil
 }
@@ -184,28 +183,4 @@ func initCA(files PKI, now time.Time) (*CA, error) {
 		return nil, err
 	}
 	return ca, ca.Save(files.CA, files.CAKey)
-}
-
-// Cleanup ends this host's membership on its disk: what the agent remembers of its
-// cluster, the etcd data, the certificates, and the configuration last, all moved aside
-// into a folder that it returns and that nothing reads again. While the configuration is
-// there it can be repeated. Stop the services before.
-func Cleanup(p Paths, now time.Time) (string, error) {
-	aside := filepath.Join(p.Var, "left-"+now.UTC().Format("20060102T150405.000"))
-	if err := os.MkdirAll(aside, 0o700); err != nil {
-		return "", fmt.Errorf("leave: %w", err)
-	}
-	view, blobs := filepath.Join(p.Var, "view.json"), filepath.Join(p.Var, "blob")
-	for _, f := range []string{view, blobs, p.EtcdData(), filepath.Join(p.Etc, "pki"), p.Config()} {
-		if is, err := exists(f); err != nil || !is {
-			if err != nil {
-				return "", fmt.Errorf("leave: %w", err)
-			}
-			continue
-		}
-		if err := move(f, filepath.Join(aside, filepath.Base(f))); err != nil {
-			return "", fmt.Errorf("leave: %w", err)
-		}
-	}
-	return aside, nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -35,7 +37,7 @@ func Leave(ctx context.Context, etcd Membership, host string) error {
 		return nil
 	}
 	if voters == 0 {
-		return refuse(http.StatusConflict, "last-member", "this is the last etcd member: the cluster ends with it", "stop flotilla-agent and flotilla-etcd, and keep or delete its data")
+		return refuse(http.StatusConflict, "last-member", "this is the last etcd member: the cluster ends with it", "'flotilla leave --force' ends it and moves its data aside")
 	}
 	if healthy < voters/2+1 {
 		return refuse(http.StatusConflict, "no-quorum", fmt.Sprintf("without it %d of %d etcd members are well, fewer than a majority", healthy, voters), "start the other etcd members first; see 'flotilla status'")
@@ -57,3 +59,46 @@ func remove(ctx context.Context, etcd Membership, id uint64) error {
 		}
 	}
 }
+
+// Cleanup ends this host's membership on its disk: what the agent remembers of its
+// cluster, the etcd data, the certificates, and the configuration last, all moved aside
+// into a folder that it returns and that nothing reads again. Wherever it was interrupted,
+// it can be repeated: it moves what is left. Stop the services before.
+func Cleanup(p Paths, now time.Time) (string, error) {
+	aside := filepath.Join(p.Var, "left-"+now.UTC().Format("20060102T150405.000"))
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		return "", fmt.Errorf("leave: %w", err)
+	}
+	for _, f := range append(traces(p), p.Config()) {
+		if is, err := exists(f); err != nil || !is {
+			if err != nil {
+				return "", fmt.Errorf("leave: %w", err)
+			}
+			continue
+		}
+		if err := move(f, filepath.Join(aside, filepath.Base(f))); err != nil {
+			return "", fmt.Errorf("leave: %w", err)
+		}
+	}
+	return aside, nil
+}
+
+// traces are what a member has on its disk besides its configuration, in the order in which
+// Cleanup moves them.
+func traces(p Paths) []string {
+	return []string{filepath.Join(p.Var, "view.json"), filepath.Join(p.Var, "blob"), p.EtcdData(), filepath.Join(p.Etc, "pki")}
+}
+
+// Traces says whether anything of a member is on the disk besides its configuration.
+func Traces(p Paths) bool {
+	for _, f := range traces(p) {
+		if is, err := exists(f); is || err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// CleanupBegan says that nothing is left of a member but its configuration: Cleanup was
+// interrupted before its last step, and etcd has let the member go before that.
+func CleanupBegan(p Paths) bool { return !Traces(p) }

@@ -58,7 +58,7 @@ func loadKey(file, hint string) (*ecdsa.PrivateKey, error) {
 		return nil, &Problem{File: file, What: err.Error(), Hint: hint, Err: err}
 	}
 	if fi.Mode().Perm()&0o077 != 0 {
-		return nil, &Problem{File: file, What: fmt.Sprintf("others may read this private key (mode %04o)", fi.Mode().Perm()), Hint: "chmod 600 " + file}
+		return nil, &Problem{File: file, What: fmt.Sprintf("others may read this private key: its mode is %04o", fi.Mode().Perm()), Hint: "chmod 600 " + file}
 	}
 	k, err := ecKey(block)
 	if err != nil {

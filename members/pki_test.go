@@ -184,7 +184,7 @@ func TestSignRefusesBadRequests(t *testing.T) {
 // TestBadFiles spoils one thing each and wants one line that names file and remedy.
 func TestBadFiles(t *testing.T) {
 	made := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	join := "; " + hintHost
+	join := " (" + hintHost + ")"
 	_, otherCA := mustPKI(t, made)
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -205,7 +205,7 @@ func TestBadFiles(t *testing.T) {
 	}{
 		"no certificate":      {func(f PKI) { os.Remove(f.Cert) }, made, "FOLDER/host.crt: no such file or directory" + join},
 		"no key":              {func(f PKI) { os.Remove(f.Key) }, made, "FOLDER/host.key: no such file or directory" + join},
-		"no CA":               {func(f PKI) { os.Remove(f.CA) }, made, "FOLDER/ca.crt: no such file or directory; " + hintCA},
+		"no CA":               {func(f PKI) { os.Remove(f.CA) }, made, "FOLDER/ca.crt: no such file or directory (" + hintCA + ")"},
 		"empty certificate":   {func(f PKI) { mustWrite(t, f.Cert, "\n", 0o644) }, made, "FOLDER/host.crt: file is empty" + join},
 		"certificate not PEM": {func(f PKI) { mustWrite(t, f.Cert, "hello", 0o644) }, made, "FOLDER/host.crt: no PEM block found" + join},
 		"key as certificate":  {func(f PKI) { mustWrite(t, f.Cert, mustRead(t, f.Key), 0o644) }, made, `FOLDER/host.crt: holds a "PRIVATE KEY", not a "CERTIFICATE"` + join},
@@ -218,12 +218,12 @@ func TestBadFiles(t *testing.T) {
 			mustWrite(t, f.Key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: rsaDER})), 0o600)
 		}, made, "FOLDER/host.key: private key is a *rsa.PrivateKey, want ECDSA" + join},
 		"key of another":        {func(f PKI) { mustWrite(t, f.Key, string(otherKey), 0o600) }, made, "FOLDER/host.key: key does not belong to FOLDER/host.crt" + join},
-		"key for all to read":   {func(f PKI) { os.Chmod(f.Key, 0o644) }, made, "FOLDER/host.key: others may read this private key (mode 0644); chmod 600 FOLDER/host.key"},
+		"key for all to read":   {func(f PKI) { os.Chmod(f.Key, 0o644) }, made, "FOLDER/host.key: others may read this private key: its mode is 0644 (chmod 600 FOLDER/host.key)"},
 		"foreign CA":            {func(f PKI) { mustWrite(t, f.CA, string(otherCA.CertPEM()), 0o644) }, made, `FOLDER/host.crt: certificate of "` + hostA + `" was not signed by FOLDER/ca.crt` + join},
-		"host's as CA":          {func(f PKI) { mustWrite(t, f.CA, mustRead(t, f.Cert), 0o644) }, made, `FOLDER/ca.crt: certificate of "` + hostA + `" is no certificate authority; ` + hintCA},
+		"host's as CA":          {func(f PKI) { mustWrite(t, f.CA, mustRead(t, f.Cert), 0o644) }, made, `FOLDER/ca.crt: certificate of "` + hostA + `" is no certificate authority (` + hintCA + ")"},
 		"expired certificate":   {func(PKI) {}, made.Add(2 * HostLife), "FOLDER/host.crt: certificate expired on 2027-01-02 03:04 UTC" + join},
-		"certificate of future": {func(f PKI) { mustHost(t, mustCA(t, f, made), f, made.Add(48*time.Hour)) }, made, "FOLDER/host.crt: certificate is valid from 2026-01-04 02:59 UTC, but it is 2026-01-02 03:04 UTC here; " + hintClock},
-		"expired CA":            {func(PKI) {}, made.Add(2 * CALife), "FOLDER/ca.crt: certificate expired on 2035-12-31 03:04 UTC; make a new cluster: 'flotilla leave' on all hosts, then init and join"},
+		"certificate of future": {func(f PKI) { mustHost(t, mustCA(t, f, made), f, made.Add(48*time.Hour)) }, made, "FOLDER/host.crt: certificate is valid from 2026-01-04 02:59 UTC, but it is 2026-01-02 03:04 UTC here (" + hintClock + ")"},
+		"expired CA":            {func(PKI) {}, made.Add(2 * CALife), "FOLDER/ca.crt: certificate expired on 2035-12-31 03:04 UTC (make a new cluster: 'flotilla leave' on all hosts, then init and join)"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestLoadCARefusesForeignKey(t *testing.T) {
 	f, _ := mustPKI(t, now)
 	g, _ := mustPKI(t, now)
 	_, err := LoadCA(f.CA, g.CAKey, now)
-	want := g.CAKey + ": key does not belong to " + f.CA + "; " + hintCAKey
+	want := g.CAKey + ": key does not belong to " + f.CA + " (" + hintCAKey + ")"
 	if err == nil || err.Error() != want {
 		t.Errorf("LoadCA = %v, want %s", err, want)
 	}

@@ -14,7 +14,7 @@ type Problem struct {
 	Err  error  // the cause, for errors.Is
 }
 
-// Error is "file:line: what; how to mend it".
+// Error is "file:line: what (how to mend it)".
 func (p *Problem) Error() string {
 	var b strings.Builder
 	if p.File != "" {
@@ -26,7 +26,7 @@ func (p *Problem) Error() string {
 	}
 	b.WriteString(oneLine(p.What))
 	if p.Hint != "" {
-		b.WriteString("; " + oneLine(p.Hint))
+		b.WriteString(" (" + oneLine(p.Hint) + ")")
 	}
 	return b.String()
 }

@@ -85,7 +85,7 @@ func (r *Refusal) Error() string {
 	if r.Hint == "" {
 		return oneLine(r.Message)
 	}
-	return oneLine(r.Message) + "; " + oneLine(r.Hint)
+	return oneLine(r.Message) + " (" + oneLine(r.Hint) + ")"
 }
 
 // retryIn is how long a host waits before it asks again.

@@ -58,21 +58,21 @@ func TestParseTokenRefuses(t *testing.T) {
 		return "a" + s[1:]
 	}
 	tests := map[string]struct{ text, want string }{
-		"empty":           {" ", "join token is empty; make one with 'flotilla token' on an etcd member"},
-		"other text":      {"hello", "join token does not begin with FLT1-; copy the whole line that 'flotilla token' printed"},
-		"other version":   {"FLT9" + good[4:], "join token does not begin with FLT1-; copy the whole line that 'flotilla token' printed"},
-		"prefix only":     {"FLT1", "join token is cut off; copy it again, whole"},
-		"last part gone":  {good[:strings.LastIndex(good, "-")], "join token is cut off; copy it again, whole"},
-		"last char gone":  {good[:len(good)-1], "join token is cut off; copy it again, whole"},
-		"half":            {good[:len(good)/2], "join token is cut off; copy it again, whole"},
-		"secret short":    {part(2, cut(3)), "join token is cut off; copy it again, whole"},
-		"part more":       {good + "-aa", "join token has 7 parts, want 6; copy it again, whole"},
-		"part too long":   {part(3, func(s string) string { return s + "a" }), "join token is too long in part 4; copy it again, whole"},
-		"bad character":   {part(2, func(s string) string { return "1" + s[1:] }), "join token has a character in part 3 that no token has; copy it again, whole"},
-		"blank inside":    {part(3, func(s string) string { return " " + s[1:] }), "join token has a character in part 4 that no token has; copy it again, whole"},
-		"secret changed":  {part(2, flip), "join token has a wrong checksum; copy it again, whole"},
-		"expiry changed":  {part(4, flip), "join token has a wrong checksum; copy it again, whole"},
-		"checksum change": {part(5, flip), "join token has a wrong checksum; copy it again, whole"},
+		"empty":           {" ", "join token is empty (make one with 'flotilla token' on an etcd member)"},
+		"other text":      {"hello", "join token does not begin with FLT1- (copy the whole line that 'flotilla token' printed)"},
+		"other version":   {"FLT9" + good[4:], "join token does not begin with FLT1- (copy the whole line that 'flotilla token' printed)"},
+		"prefix only":     {"FLT1", "join token is cut off (copy it again, whole)"},
+		"last part gone":  {good[:strings.LastIndex(good, "-")], "join token is cut off (copy it again, whole)"},
+		"last char gone":  {good[:len(good)-1], "join token is cut off (copy it again, whole)"},
+		"half":            {good[:len(good)/2], "join token is cut off (copy it again, whole)"},
+		"secret short":    {part(2, cut(3)), "join token is cut off (copy it again, whole)"},
+		"part more":       {good + "-aa", "join token has 7 parts, want 6 (copy it again, whole)"},
+		"part too long":   {part(3, func(s string) string { return s + "a" }), "join token is too long in part 4 (copy it again, whole)"},
+		"bad character":   {part(2, func(s string) string { return "1" + s[1:] }), "join token has a character in part 3 that no token has (copy it again, whole)"},
+		"blank inside":    {part(3, func(s string) string { return " " + s[1:] }), "join token has a character in part 4 that no token has (copy it again, whole)"},
+		"secret changed":  {part(2, flip), "join token has a wrong checksum (copy it again, whole)"},
+		"expiry changed":  {part(4, flip), "join token has a wrong checksum (copy it again, whole)"},
+		"checksum change": {part(5, flip), "join token has a wrong checksum (copy it again, whole)"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
