@@ -14,9 +14,10 @@ import (
 	"flotilla/members"
 )
 
-func adminCertCommand() *cli.Command {
+func adminCertCommand(pki members.PKI) *cli.Command {
 	return &cli.Command{
-		Name: "admin-cert", ArgsUsage: "NAME", Category: groupCluster, Usage: "make a client certificate for the API from outside", Action: adminCert,
+		Name: "admin-cert", ArgsUsage: "NAME", Category: groupCluster, Usage: "make a client certificate for the API from outside",
+		Action: func(c *cli.Context) error { return adminCert(c, pki) },
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Value: ".", Usage: "folder for NAME.crt, NAME.key and ca.crt"},
 			&cli.DurationFlag{Name: "ttl", Value: 90 * 24 * time.Hour, Usage: "how long it is good; nothing takes it back before"},
@@ -30,7 +31,7 @@ var adminName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$`)
 const mostAdmin = 366 * 24 * time.Hour
 
 // adminCert signs with this host's copy of the CA's key.
-func adminCert(c *cli.Context) error {
+func adminCert(c *cli.Context, pki members.PKI) error {
 	if c.NArg() != 1 {
 		return usagef("admin-cert needs one name: flotilla admin-cert alice")
 	}
@@ -41,9 +42,8 @@ func adminCert(c *cli.Context) error {
 	if life < time.Hour || life > mostAdmin {
 		return usagef("--ttl %s: want 1h to %s", life, mostAdmin)
 	}
-	pki := members.DefaultPaths().PKI()
 	if _, err := os.Stat(pki.CAKey); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: no such file: run this on a host that has the CA's key, such as the first one", pki.CAKey)
+		return fmt.Errorf("%s: no such file (run this on a host that has the CA's key: every etcd member has it)", pki.CAKey)
 	}
 	now := time.Now()
 	ca, err := members.LoadCA(pki.CA, pki.CAKey, now)

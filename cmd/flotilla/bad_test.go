@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -138,20 +138,28 @@ func badCertificates() []badWords {
 	}
 }
 
-// badTokens need root, for join looks at the host first.
-func badTokens() []badWords {
+// badMembers are for init and join.
+func badMembers() []badWords {
 	return []badWords{
-		{"join 127.0.0.1 --token nonsense", 1, `join token does not begin with FLT1-; copy the whole line that 'flotilla token' printed$`},
-		{"join 127.0.0.1 --token FLT1-aaaa", 1, `join token is cut off; copy it again, whole$`},
-		{"join 127.0.0.1 --token FLT1-a-b-c-d-e-f-g", 1, `join token has 8 parts, want 6; copy it again, whole$`},
-		{"join 127.0.0.1 --token FLT1-!!!!!!!!-b", 1, `join token has a character in part 2 that no token has; copy it again, whole$`},
+		{"join 127.0.0.1 --token nonsense", 1, `join token does not begin with FLT1- (copy the whole line that 'flotilla token' printed)$`},
+		{"join 127.0.0.1 --token FLT1-aaaa", 1, `join token is cut off (copy it again, whole)$`},
+		{"join 127.0.0.1 --token FLT1-a-b-c-d-e-f-g", 1, `join token has 8 parts, want 6 (copy it again, whole)$`},
+		{"join 127.0.0.1 --token FLT1-!!!!!!!!-b", 1, `join token has a character in part 2 that no token has (copy it again, whole)$`},
 		{"join 127.0.0.1", 2, `join needs --token: flotilla token on a host of the cluster prints one$`},
+		{"join 127.0.0.1 --token FLT1-aaaa --timeout 0s", 2, `--timeout 0s: want a positive duration such as 5m$`},
+		{"join h1 h2 --token FLT1-aaaa", 2, `join takes ADDRESS and nothing after it, got "h2": see flotilla help join$`},
 		{"init --label disk", 2, `--label "disk": write key=value$`},
+		{"init --label a=b=c", 1, `label a: has a value with an = or a control character (write key=value on one line, without another =)$`},
+		{"init --address h1", 1, `address "h1" is no IP address of a host (write it like --address 10.0.0.1, without port)$`},
+		{"init --prefix x", 1, `prefix: "x" must begin with a slash and not end with one (write it like /flotilla)$`},
+		{"init --etcd-endpoints http://10.0.0.9:2379", 1, `external_etcd.endpoints: "http://10.0.0.9:2379" would be plain text over the network (use https)$`},
+		{"leave", 1, `/etc/flotilla/flotilla.json: this host is not a member of a cluster (run 'flotilla init' on the first host, 'flotilla join' on the others)$`},
+		{"admin-cert alice", 1, `/etc/flotilla/pki/ca.key: no such file (run this on a host that has the CA's key: every etcd member has it)$`},
 	}
 }
 
 // TestBadInputs: every wrong input is answered by lines that begin alike and name what is
-// wrong and the remedy, by an exit code, and by no change in the store.
+// wrong and the remedy, by an exit code, and by no change in the store and on the host.
 func TestBadInputs(t *testing.T) {
 	c, err := apitest.New(2)
 	if err != nil {
@@ -169,22 +177,20 @@ func TestBadInputs(t *testing.T) {
 	t.Setenv("FLOTILLA_ENDPOINT", "unix://"+socket)
 	writeBadFiles(t, dir)
 	writeCertificates(t, dir)
-	if code, said := try(t, "submit kept/there.service made@.service"); code != 0 {
+	if code, said := newBench(t, true).run(t, "submit kept/there.service made@.service"); code != 0 {
 		t.Fatalf("submit kept/there.service made@.service = %d %s", code, said)
 	}
-	tables := [][]badWords{badCommandLines(), badUnits(), badCertificates()}
-	if os.Getuid() == 0 {
-		tables = append(tables, badTokens())
-	}
+	host := newBench(t, true)
+	empty := host.files(t)
 	n := 0
-	for _, table := range tables {
+	for _, table := range [][]badWords{badCommandLines(), badUnits(), badCertificates(), badMembers()} {
 		for _, bad := range table {
 			n++
 			before, err := c.Revision(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			code, said := try(t, bad.args)
+			code, said := host.run(t, bad.args)
 			want, whole := strings.CutSuffix(bad.want, "$")
 			line, _ := strings.CutPrefix(said, "flotilla: error: ")
 			if code != bad.code || !strings.HasPrefix(said, "flotilla: error: ") || strings.Count(said, "\n") != 1 ||
@@ -194,30 +200,12 @@ func TestBadInputs(t *testing.T) {
 			if after, err := c.Revision(t.Context()); err != nil || after != before {
 				t.Errorf("flotilla %s changed the store: revision %d, then %d (%v)", bad.args, before, after, err)
 			}
+			if left := host.files(t); !slices.Equal(left, empty) || len(host.asked) > 0 {
+				t.Fatalf("flotilla %s left %v on the host and asked its systemd for %v", bad.args, left, host.asked)
+			}
 		}
 	}
 	t.Logf("%d bad inputs", n)
-}
-
-// try runs a command line of words without blanks, and returns what it said on stderr.
-func try(t *testing.T, args string) (int, string) {
-	t.Helper()
-	words := strings.Fields("flotilla " + args)
-	for i, w := range words {
-		switch w {
-		case "CA":
-			words[i] = "ca.crt"
-		case "CRT":
-			words[i] = "alice.crt"
-		case "KEY":
-			words[i] = "alice.key"
-		case "EMPTY":
-			words[i] = ""
-		}
-	}
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), words, &stdout, &stderr)
-	return code, stderr.String()
 }
 
 // shortDir is a folder whose name leaves room for a socket's.
@@ -300,7 +288,7 @@ func TestManualNamesEveryCommand(t *testing.T) {
 	for _, f := range endpointFlags() {
 		common[f.Names()[0]] = true
 	}
-	for name, cmd := range leaves("", commands()) {
+	for name, cmd := range leaves("", commands(host{})) {
 		text, ok := found[name]
 		if !ok {
 			t.Errorf("docs/cli.md has no heading for flotilla %s", name)

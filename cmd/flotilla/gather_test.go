@@ -25,7 +25,7 @@ func TestReplaceReachesGlobs(t *testing.T) {
 	t.Chdir(dir)
 	t.Setenv("FLOTILLA_ENDPOINT", "unix://"+socket)
 	writeBadFiles(t, dir)
-	if code, said := try(t, "start web@1 web@2"); code != 0 {
+	if code, said := newBench(t, true).run(t, "start web@1 web@2"); code != 0 {
 		t.Fatalf("start web@1 web@2 = %d %s", code, said)
 	}
 	cl, err := api.NewClient("unix://"+socket, nil)

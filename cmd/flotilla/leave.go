@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -29,36 +28,42 @@ func leaveFlags() []cli.Flag {
 
 // leaveCluster takes this host's member out of etcd, stops the daemons and moves what made
 // the host a member aside. It stops no unit.
-func leaveCluster(c *cli.Context) error {
-	if c.Args().Present() {
-		return usagef("leave takes no arguments, got %q: it is typed on the host that leaves", c.Args().First())
-	}
-	if os.Getuid() != 0 {
+func (h host) leaveCluster(c *cli.Context) error {
+	force := c.Bool("force")
+	if h.uid != 0 {
 		return errors.New("this needs root: sudo flotilla leave")
 	}
-	paths := members.DefaultPaths()
-	config, err := members.LoadConfig(paths)
-	if err != nil && (!c.Bool("force") || errors.Is(err, fs.ErrNotExist)) {
+	config, err := members.LoadConfig(h.paths)
+	if err != nil && (!force || errors.Is(err, fs.ErrNotExist) && !h.traces()) {
 		return err
 	}
-	left, err := ownUnits()
+	if !h.booted() && !force {
+		return fmt.Errorf("systemd does not run on this host: there is no %s (flotilla leave --force goes on without it)", h.systemd())
+	}
+	left, err := h.ownUnits()
 	if err != nil {
 		return err
 	}
-	if len(left) > 0 && !c.Bool("force") {
+	if len(left) > 0 && !force {
 		return fmt.Errorf("units of the cluster are on this host (%s): they would run on here and be started elsewhere too; unload or destroy them first, or use --force", strings.Join(left, ", "))
 	}
-	if config.Etcd.Member && !c.Bool("force") {
+	if config.Etcd.Member && !force && !members.CleanupBegan(h.paths) {
 		if err := leaveEtcd(c.Context, config); err != nil {
 			return err
 		}
 	}
-	return endMembership(c, paths, left)
+	return h.endMembership(c, left)
+}
+
+// traces says whether something of a member is here although its configuration is not, as
+// when an earlier leave or init was interrupted.
+func (h host) traces() bool {
+	return members.Traces(h.paths) || h.installed(members.ServiceAgent) || h.installed(members.ServiceEtcd)
 }
 
 // ownUnits are the units of the cluster that have files on this host.
-func ownUnits() ([]string, error) {
-	entries, err := systemd.NewDir("/run/systemd/system", systemd.SystemUnitPath()).List()
+func (h host) ownUnits() ([]string, error) {
+	entries, err := systemd.NewDir(h.systemd(), systemd.SystemUnitPath()).List()
 	if err != nil {
 		return nil, err
 	}
@@ -92,28 +97,27 @@ func leaveEtcd(ctx context.Context, config members.Config) error {
 	return nil
 }
 
-// endMembership stops the daemons and clears the disk.
-func endMembership(c *cli.Context, paths members.Paths, left []string) error {
+// endMembership stops the daemons and clears the disk. Any step of it may be repeated.
+func (h host) endMembership(c *cli.Context, left []string) error {
 	for _, service := range []string{members.ServiceAgent, members.ServiceEtcd} {
-		if _, err := os.Stat(install.UnitDir + "/" + service); err != nil {
-			continue
-		}
-		if err := systemctl(c.Context, "disable", "--quiet", "--now", service); err != nil {
+		if err := h.end(c.Context, service); err != nil {
 			return err
 		}
 	}
-	aside, err := members.Cleanup(paths, time.Now())
+	aside, err := members.Cleanup(h.paths, time.Now())
 	if err != nil {
 		return err
 	}
-	if err := install.Remove("/"); err != nil {
+	if err := install.Remove(h.root); err != nil {
 		return err
 	}
-	if err := systemctl(c.Context, "daemon-reload"); err != nil {
-		return err
+	if h.booted() {
+		if err := h.systemctl(c.Context, "daemon-reload"); err != nil {
+			return err
+		}
+		// A member that etcd let go ended with an error, as it should; nobody need look at it.
+		_ = h.systemctl(c.Context, "reset-failed", members.ServiceEtcd)
 	}
-	// A member that etcd let go ended with an error, as it should; nobody need look at it.
-	_ = systemctl(c.Context, "reset-failed", members.ServiceEtcd)
 	fmt.Fprintf(c.App.Writer, "this host is no member any more; what made it one lies in %s\n", aside)
 	fmt.Fprintln(c.App.Writer, "on a host of the cluster, flotilla host remove forgets it")
 	if len(left) > 0 {

@@ -28,7 +28,12 @@ func main() {
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	app := newApp(stdout, stderr)
+	return runOn(ctx, thisHost(), args, stdout, stderr)
+}
+
+// runOn runs a command line on a host.
+func runOn(ctx context.Context, h host, args []string, stdout, stderr io.Writer) int {
+	app := newApp(h, stdout, stderr)
 	err := refuseEmpty(args)
 	if err == nil {
 		err = app.RunContext(ctx, intersperse(app, args))
@@ -70,7 +75,7 @@ type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-func newApp(stdout, stderr io.Writer) *cli.App {
+func newApp(h host, stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
 		Name:      "flotilla",
 		Usage:     "one machine of many systemd hosts",
@@ -85,7 +90,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError:              onUsage("all"),
 	}
-	app.Commands = commands()
+	app.Commands = commands(h)
 	app.BashComplete = cli.DefaultAppComplete
 	for _, c := range app.Commands {
 		prepare(c, "")
@@ -132,9 +137,9 @@ func onUsage(path string) cli.OnUsageErrorFunc {
 }
 
 // commands are all commands, by group; helpGroups orders them.
-func commands() []*cli.Command {
+func commands(h host) []*cli.Command {
 	var all []*cli.Command
-	for _, group := range [][]*cli.Command{clusterCommands(), unitCommands(), lookCommands(), hostCommands(), daemonCommands(), toolCommands()} {
+	for _, group := range [][]*cli.Command{clusterCommands(h), unitCommands(), lookCommands(), hostCommands(), daemonCommands(), toolCommands()} {
 		all = append(all, group...)
 	}
 	return all

@@ -6,30 +6,28 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"flotilla/agent/systemd"
 	"flotilla/api"
 	"flotilla/cluster"
 	"flotilla/daemon"
-	"flotilla/install"
 	"flotilla/members"
 )
 
-func clusterCommands() []*cli.Command {
+func clusterCommands(h host) []*cli.Command {
 	return []*cli.Command{
-		{Name: "init", Category: groupCluster, Usage: "make this host the first of a new cluster", Flags: initFlags(), Action: initCluster},
-		{Name: "join", ArgsUsage: "ADDRESS", Category: groupCluster, Usage: "make this host a member of a cluster", Flags: joinFlags(), Action: joinCluster},
+		{Name: "init", Category: groupCluster, Usage: "make this host the first of a new cluster", Flags: initFlags(), Action: h.initCluster},
+		{Name: "join", ArgsUsage: "ADDRESS", Category: groupCluster, Usage: "make this host a member of a cluster", Flags: joinFlags(), Action: h.joinCluster},
 		{Name: "token", Category: groupCluster, Usage: "print a one-time token for a host that joins", Action: newToken, Flags: append(endpointFlags(),
 			&cli.StringFlag{Name: "ttl", Value: "1h", Usage: "how long it is good"},
 			&cli.BoolFlag{Name: "text", Usage: "print the token alone, for scripts"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json or yaml"})},
-		{Name: "leave", Category: groupCluster, Usage: "end this host's membership of its cluster", Flags: leaveFlags(), Action: leaveCluster},
-		adminCertCommand(),
+		{Name: "leave", Category: groupCluster, Usage: "end this host's membership of its cluster", Flags: leaveFlags(), Action: h.leaveCluster},
+		adminCertCommand(h.paths.PKI()),
 		{Name: "accept-store", Category: groupCluster, Usage: "let frozen hosts follow a wiped or replaced etcd; stops nothing", Flags: endpointFlags(), Action: acceptStore},
 	}
 }
@@ -63,25 +61,36 @@ func joinFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "how long to try"})
 }
 
-// whoAmI is this host's machine id, name and labels.
-func whoAmI(c *cli.Context) (id cluster.HostID, name string, labels map[string]string, err error) {
-	if os.Getuid() != 0 {
-		return "", "", nil, errors.New("this needs root: sudo flotilla " + c.Command.Name)
-	}
-	raw, err := systemd.MachineID()
+// newMember is what init and join know of this host. It refuses hosts that cannot be a member
+// before anything is written there.
+type newMember struct {
+	id     cluster.HostID
+	name   string
+	labels map[string]string
+}
+
+func (h host) newMember(c *cli.Context) (newMember, error) {
+	labels, err := parseLabels(c.StringSlice("label"))
 	if err != nil {
-		return "", "", nil, err
+		return newMember{}, err
 	}
-	if id, err = cluster.ParseHostID(raw); err != nil {
-		return "", "", nil, err
+	if h.uid != 0 {
+		return newMember{}, errors.New("this needs root: sudo flotilla " + c.Command.Name)
 	}
-	if name = c.String("name"); name == "" {
+	if !h.booted() && !c.Bool("no-start") {
+		return newMember{}, fmt.Errorf("systemd does not run on this host: there is no %s (boot it with systemd; --no-start writes the files for a later boot)", h.systemd())
+	}
+	id, err := members.MachineID(filepath.Join(h.root, "etc/machine-id"))
+	if err != nil {
+		return newMember{}, err
+	}
+	name := c.String("name")
+	if name == "" {
 		if name, err = os.Hostname(); err != nil {
-			return "", "", nil, fmt.Errorf("ask for the host name: %w", err)
+			return newMember{}, fmt.Errorf("ask for the host name: %w", err)
 		}
 	}
-	labels, err = parseLabels(c.StringSlice("label"))
-	return id, name, labels, err
+	return newMember{id, name, labels}, nil
 }
 
 func parseLabels(words []string) (map[string]string, error) {
@@ -96,36 +105,70 @@ func parseLabels(words []string) (map[string]string, error) {
 	return out, nil
 }
 
-func initCluster(c *cli.Context) error {
-	if c.Args().Present() {
-		return usagef("init takes no arguments, got %q: flotilla join ADDRESS joins a cluster", c.Args().First())
-	}
-	id, name, labels, err := whoAmI(c)
+func (h host) initCluster(c *cli.Context) error {
+	external, err := externalEtcd(c)
 	if err != nil {
 		return err
 	}
-	opt := members.InitOptions{
-		Paths: members.DefaultPaths(), Host: id, Name: name, Address: c.String("address"), Labels: labels,
-		Prefix: c.String("prefix"), Now: time.Now(),
+	who, err := h.newMember(c)
+	if err != nil {
+		return err
 	}
-	if c.IsSet("etcd-endpoints") {
-		opt.External = &members.ExternalEtcd{
-			Endpoints: c.StringSlice("etcd-endpoints"), CA: c.String("etcd-ca"), Cert: c.String("etcd-cert"), Key: c.String("etcd-key"),
-			Username: c.String("etcd-username"), PasswordFile: c.String("etcd-password-file"),
+	made, err := members.Init(c.Context, members.InitOptions{
+		Paths: h.paths, Host: who.id, Name: who.name, Address: c.String("address"), Labels: who.labels,
+		Prefix: c.String("prefix"), External: external, Now: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	if err := h.install(c.Context, made); err != nil || c.Bool("no-start") {
+		return err
+	}
+	return h.firstStart(c, made)
+}
+
+// externalEtcd is the etcd that the flags name, nil without any. Files are checked here, and
+// their names made to hold wherever the daemon runs.
+func externalEtcd(c *cli.Context) (*members.ExternalEtcd, error) {
+	given := func(flag string) bool { return c.String("etcd-"+flag) != "" }
+	for _, f := range []string{"ca", "cert", "key", "username", "password-file"} {
+		if given(f) && !c.IsSet("etcd-endpoints") {
+			return nil, usagef("--etcd-%s is for an etcd that exists: name it with --etcd-endpoints", f)
 		}
 	}
-	made, err := members.Init(c.Context, opt)
-	if err != nil {
-		return err
+	if !c.IsSet("etcd-endpoints") {
+		return nil, nil
 	}
-	if err := installServices(c, made); err != nil || c.Bool("no-start") {
-		return err
+	for _, pair := range [][2]string{{"cert", "key"}, {"key", "cert"}, {"username", "password-file"}, {"password-file", "username"}} {
+		if given(pair[0]) && !given(pair[1]) {
+			return nil, usagef("--etcd-%s needs --etcd-%s", pair[0], pair[1])
+		}
 	}
-	return firstStart(c, made)
+	out := &members.ExternalEtcd{Username: c.String("etcd-username")}
+	for _, list := range c.StringSlice("etcd-endpoints") {
+		out.Endpoints = append(out.Endpoints, strings.Split(list, ",")...)
+	}
+	for _, f := range []struct {
+		flag string
+		to   *string
+	}{{"ca", &out.CA}, {"cert", &out.Cert}, {"key", &out.Key}, {"password-file", &out.PasswordFile}} {
+		if !given(f.flag) {
+			continue
+		}
+		file, err := filepath.Abs(c.String("etcd-" + f.flag))
+		if err == nil {
+			_, err = os.ReadFile(file)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--etcd-%s: %w", f.flag, err)
+		}
+		*f.to = file
+	}
+	return out, nil
 }
 
 // firstStart brings the first host up, etcd before the agent, and prints how others join.
-func firstStart(c *cli.Context, made members.Made) error {
+func (h host) firstStart(c *cli.Context, made members.Made) error {
 	ctx, cancel := context.WithTimeout(c.Context, 2*time.Minute)
 	defer cancel()
 	for _, service := range made.Services {
@@ -134,7 +177,7 @@ func firstStart(c *cli.Context, made members.Made) error {
 				return fmt.Errorf("%w (see journalctl -u %s)", err, members.ServiceEtcd)
 			}
 		}
-		if err := startService(ctx, service); err != nil {
+		if err := h.start(ctx, service); err != nil {
 			return err
 		}
 	}
@@ -161,32 +204,37 @@ func firstStart(c *cli.Context, made members.Made) error {
 	return nil
 }
 
-func joinCluster(c *cli.Context) error {
-	if c.NArg() != 1 {
+func (h host) joinCluster(c *cli.Context) error {
+	switch {
+	case c.NArg() != 1:
 		return usagef("join needs the address of a host of the cluster: flotilla join 10.0.0.1 --token …")
-	}
-	if c.String("token") == "" {
+	case c.String("token") == "":
 		return usagef("join needs --token: flotilla token on a host of the cluster prints one")
+	case c.Duration("timeout") <= 0:
+		return usagef("--timeout %s: want a positive duration such as 5m", c.Duration("timeout"))
 	}
-	id, name, labels, err := whoAmI(c)
+	if _, err := members.ParseToken(c.String("token")); err != nil {
+		return err
+	}
+	who, err := h.newMember(c)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
 	made, err := members.Join(ctx, members.JoinOptions{
-		Paths: members.DefaultPaths(), Server: c.Args().First(), Token: c.String("token"), Host: id, Name: name,
-		Address: c.String("address"), Labels: labels, NoEtcd: c.Bool("no-etcd"), Version: version, Now: time.Now(),
+		Paths: h.paths, Server: c.Args().First(), Token: c.String("token"), Host: who.id, Name: who.name,
+		Address: c.String("address"), Labels: who.labels, NoEtcd: c.Bool("no-etcd"), Version: version, Now: time.Now(),
 		Progress: func(line string) { fmt.Fprintln(c.App.ErrWriter, line) },
 	})
 	if err != nil {
 		return err
 	}
-	if err := installServices(c, made); err != nil || c.Bool("no-start") {
+	if err := h.install(ctx, made); err != nil || c.Bool("no-start") {
 		return err
 	}
 	for _, service := range made.Services {
-		if err := startService(ctx, service); err != nil {
+		if err := h.start(ctx, service); err != nil {
 			return err
 		}
 	}
@@ -207,14 +255,9 @@ func awaitAlive(ctx context.Context, id string) error {
 		return err
 	}
 	return retry(ctx, func() error {
-		list, err := cl.Hosts(ctx)
-		if err != nil {
+		seen, err := cl.Host(ctx, id)
+		if err != nil || seen.State == api.HostAlive {
 			return err
-		}
-		for _, h := range list {
-			if h.ID == id && h.State == api.HostAlive {
-				return nil
-			}
 		}
 		return fmt.Errorf("the cluster has seen no sign of life of this host (see journalctl -u %s)", members.ServiceAgent)
 	})
@@ -235,41 +278,6 @@ func retry(ctx context.Context, try func() error) error {
 			return err
 		}
 	}
-}
-
-// installServices puts this program where the service units expect it, and the units of
-// this host's role beside systemd's.
-func installServices(c *cli.Context, made members.Made) error {
-	program, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	if _, err := install.Self("/", program); err != nil {
-		return err
-	}
-	if _, err := install.Units("/", made.Config.Etcd.Member); err != nil {
-		return err
-	}
-	return systemctl(c.Context, "daemon-reload")
-}
-
-// startService enables and starts a service of ours. It says ready itself (Type=notify).
-func startService(ctx context.Context, name string) error {
-	if err := systemctl(ctx, "enable", "--quiet", name); err != nil {
-		return err
-	}
-	if err := systemctl(ctx, "start", name); err != nil {
-		return fmt.Errorf("%w (see journalctl -u %s)", err, name)
-	}
-	return nil
-}
-
-func systemctl(ctx context.Context, args ...string) error {
-	out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("systemctl %s: %w: %s", strings.Join(args, " "), err, oneLine(string(out)))
-	}
-	return nil
 }
 
 func newToken(c *cli.Context) error {

@@ -52,7 +52,7 @@ func TestFromOutside(t *testing.T) {
 		{"start a.service --ca ca.crt --cert alice.crt --key alice.key", 0, ""},
 	} {
 		before, _ := c.Revision(t.Context())
-		code, said := try(t, test.args+" --endpoint https://"+address)
+		code, said := newBench(t, true).run(t, test.args+" --endpoint https://"+address)
 		if code != test.code || !strings.HasPrefix(said, test.want) || code != 0 && strings.Count(said, "\n") != 1 {
 			t.Errorf("flotilla %s = %d %q, want %d %q", test.args, code, said, test.code, test.want)
 		}
