@@ -55,7 +55,7 @@ type State struct {
 	Store    cluster.Identity // that this host belongs to
 	Revision int64            // of the last view that was obeyed
 	Away     time.Time        // since when the store is out of reach; zero = it is not
-	Lease    Lease            // zero while this host has none
+	Lease    cluster.Lease    // zero while this host has none
 	Fenced   bool             // fenced units may run
 	Missing  int              // unit files that could not be fetched yet
 }
@@ -178,7 +178,7 @@ func (a *Agent) build() error {
 	}
 	a.presence = &presence{
 		door: d.Presence, check: a.keeper.check, clock: d.Clock, timing: o.Timing, link: a.link, log: a.log, metrics: a.metrics,
-		me:   cluster.Alive{Address: o.Info.Address, Boot: a.boot, Version: o.Info.Version},
+		host: o.Host, me: cluster.Alive{Address: o.Info.Address, Boot: a.boot, Version: o.Info.Version},
 		path: filepath.Join(o.RunDir, "lease.json"), kick: newBell(),
 		renewed: a.fence.confirm,
 		fenced:  a.keeper.fenced,
@@ -201,7 +201,7 @@ func newNonce() string {
 }
 
 // mayReport is the lease under which reports are written.
-func (a *Agent) mayReport() (Lease, bool) {
+func (a *Agent) mayReport() (cluster.Lease, bool) {
 	st := a.presence.current()
 	return st.lease, st.settled && st.taken == "" && a.keeper.orders().frozen == ""
 }

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"flotilla/cluster"
@@ -76,9 +74,9 @@ type Clock interface {
 	Monotonic() time.Duration
 }
 
-// Views are the orders for one host and the content they name. A store without an
-// identity gives a View with a zero Identity, and no error. Pin tells the door
-// which store this host belongs to, so that no other one is ever written.
+// Views are the orders for one host and the content they name. View of a store without an
+// identity is cluster.ErrNoStore. Pin tells the door which store this host belongs to, so that
+// no other one is ever written.
 type Views interface {
 	View(ctx context.Context, host cluster.HostID) (cluster.View, error)
 	FollowView(ctx context.Context, host cluster.HostID, f func(cluster.View)) error
@@ -86,45 +84,22 @@ type Views interface {
 	Pin(id cluster.Identity)
 }
 
-// Lease is one life of the host in the store.
-type Lease struct {
-	ID       int64  `json:"id"`
-	AliveRev int64  `json:"alive_rev"` // create revision of alive/<host>
-	Nonce    string `json:"nonce"`
-}
-
 // Presence is the host's sign of life in the store.
 //
 // Announce goes on with an old lease of the same nonce, ends an old lease of another
-// nonce and begins anew, or begins anew; who else lives is a *TakenError. ErrLost from
-// Renew, Remaining or Announce says that the life is over. ErrRefused from Announce says
-// that this flotilla must not write to the store; Renew never says so.
+// nonce and begins anew, or begins anew; who else lives is a *cluster.TakenError.
+// cluster.ErrLapsed from Renew, Remaining or Announce says that the life is over.
+// CheckVersion is asked before Announce: cluster.ErrSchema says that this flotilla must not
+// write to the store; Renew never says so.
 type Presence interface {
-	Announce(ctx context.Context, a cluster.Alive, old Lease) (Lease, error)
-	Renew(ctx context.Context, l Lease) (time.Duration, error)
-	Remaining(ctx context.Context, l Lease) (time.Duration, error)
+	CheckVersion(ctx context.Context, version string, host cluster.HostID) error
+	Announce(ctx context.Context, host cluster.HostID, a cluster.Alive, old cluster.Lease) (cluster.Lease, error)
+	Renew(ctx context.Context, l cluster.Lease) (time.Duration, error)
+	Remaining(ctx context.Context, l cluster.Lease) (time.Duration, error)
 }
 
 // Reporter writes what this host says of itself, and reads what it said last.
 type Reporter interface {
-	Report(ctx context.Context, l Lease, info *cluster.HostInfo, put map[cluster.Unit]cluster.Status, del []cluster.Unit) error
-	Reported(ctx context.Context) (*cluster.HostInfo, map[cluster.Unit]cluster.Status, error)
-}
-
-// ErrLost says that the host's life in the store is over.
-var ErrLost = errors.New("the host's lease has ended")
-
-// ErrRefused says that this version of flotilla may not write to the store.
-var ErrRefused = errors.New("this version of flotilla writes nothing to the store")
-
-// TakenError says that alive/<host> belongs to another life: another host with our
-// id, or this host before its boot.
-type TakenError struct {
-	Lease Lease
-	Alive cluster.Alive
-}
-
-// Error names who holds the id.
-func (e *TakenError) Error() string {
-	return fmt.Sprintf("another host lives with this machine id at %s (boot %s)", e.Alive.Address, e.Alive.Boot)
+	Report(ctx context.Context, l cluster.Lease, info *cluster.HostInfo, put map[cluster.Unit]cluster.Status, del []cluster.Unit) error
+	Reported(ctx context.Context, host cluster.HostID) (*cluster.HostInfo, map[cluster.Unit]cluster.Status, error)
 }

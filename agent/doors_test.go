@@ -2,13 +2,11 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"flotilla/agent/systemd"
 	"flotilla/agent/systemd/fake"
 	"flotilla/cluster"
-	"flotilla/cluster/store"
 	"flotilla/units"
 )
 
@@ -90,58 +88,3 @@ type clockDoor struct{ h *fake.Host }
 
 func (d clockDoor) Boottime() time.Duration  { return d.h.Boottime() }
 func (d clockDoor) Monotonic() time.Duration { return d.h.Boottime() }
-
-type viewsDoor struct{ *store.Store }
-
-func (d viewsDoor) View(ctx context.Context, host cluster.HostID) (cluster.View, error) {
-	v, err := d.Store.View(ctx, host)
-	if errors.Is(err, store.ErrNoStore) {
-		return cluster.View{Host: host}, nil
-	}
-	return v, err
-}
-
-type presenceDoor struct {
-	s    *store.Store
-	host cluster.HostID
-}
-
-func (d presenceDoor) lease(l Lease) store.Lease {
-	return store.Lease{Host: d.host, ID: store.LeaseID(l.ID), AliveRev: l.AliveRev, Nonce: l.Nonce}
-}
-
-func own(l store.Lease) Lease { return Lease{ID: int64(l.ID), AliveRev: l.AliveRev, Nonce: l.Nonce} }
-
-func translated(err error) error {
-	var taken *store.TakenError
-	switch {
-	case errors.As(err, &taken):
-		return &TakenError{own(taken.Lease), taken.Alive}
-	case errors.Is(err, store.ErrLapsed):
-		return errors.Join(ErrLost, err)
-	}
-	return err
-}
-
-func (d presenceDoor) Announce(ctx context.Context, a cluster.Alive, old Lease) (Lease, error) {
-	l, err := d.s.Announce(ctx, d.host, a, d.lease(old))
-	return own(l), translated(err)
-}
-
-func (d presenceDoor) Renew(ctx context.Context, l Lease) (time.Duration, error) {
-	left, err := d.s.Renew(ctx, d.lease(l))
-	return left, translated(err)
-}
-
-func (d presenceDoor) Remaining(ctx context.Context, l Lease) (time.Duration, error) {
-	left, err := d.s.Remaining(ctx, d.lease(l))
-	return left, translated(err)
-}
-
-func (d presenceDoor) Report(ctx context.Context, l Lease, info *cluster.HostInfo, put map[cluster.Unit]cluster.Status, del []cluster.Unit) error {
-	return translated(d.s.Report(ctx, d.lease(l), info, put, del))
-}
-
-func (d presenceDoor) Reported(ctx context.Context) (*cluster.HostInfo, map[cluster.Unit]cluster.Status, error) {
-	return d.s.Reported(ctx, d.host)
-}

@@ -291,6 +291,9 @@ func (k *keeper) fresh(ctx context.Context, asked int64) (frozen string, err err
 	known := k.mem // what the watch sees while the answer is on its way does not count against it
 	k.mu.Unlock()
 	v, err := k.views.View(limited, k.host)
+	if errors.Is(err, cluster.ErrNoStore) { // a store, though not ours, and not the absence of one
+		v, err = cluster.View{Host: k.host}, nil
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			k.link.down()

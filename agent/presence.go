@@ -14,7 +14,7 @@ import (
 // leaseFile is what /run/flotilla/lease.json holds. The nonce is in it before it is in the
 // store, so that a restarted agent knows its own life again.
 type leaseFile struct {
-	Lease
+	cluster.Lease
 	Boot string `json:"boot"`
 }
 
@@ -24,6 +24,7 @@ type presence struct {
 	check   func(context.Context) (frozen string, err error)
 	clock   Clock
 	timing  cluster.Timing
+	host    cluster.HostID
 	me      cluster.Alive // with our nonce
 	path    string
 	link    *link
@@ -44,16 +45,16 @@ type presence struct {
 
 // presenceState is what others may know of it.
 type presenceState struct {
-	lease   Lease  // of the life that is ours; zero while there is none
-	known   bool   // a life of this boot was ours, in this process or the one before
-	settled bool   // the store itself said so to this process
-	taken   string // why another life is respected: nothing is touched
-	refused string // why this version may not write: nothing is touched or reported
+	lease   cluster.Lease // of the life that is ours; zero while there is none
+	known   bool          // a life of this boot was ours, in this process or the one before
+	settled bool          // the store itself said so to this process
+	taken   string        // why another life is respected: nothing is touched
+	refused string        // why this version may not write: nothing is touched or reported
 }
 
 // watch is the observation of another life.
 type watch struct {
-	lease Lease
+	lease cluster.Lease
 	left  time.Duration // newest reading; -1 before the first
 	first time.Duration // reading with which the observation began
 	since time.Duration // when it began, on CLOCK_BOOTTIME
@@ -112,15 +113,15 @@ func (p *presence) load(nonce string) error {
 	var f leaseFile
 	ok, err := readJSON(p.path, &f)
 	if err == nil && ok && f.Boot == p.me.Boot && f.Nonce != "" {
-		p.me.Nonce = f.Nonce
+		p.me.Nonce, f.Host = f.Nonce, p.host // the agent before may not have written the host
 		p.state = presenceState{lease: f.Lease, known: f.ID != 0}
 		return nil
 	}
 	p.me.Nonce = nonce
-	return errors.Join(err, p.save(Lease{Nonce: nonce}))
+	return errors.Join(err, p.save(cluster.Lease{Nonce: nonce}))
 }
 
-func (p *presence) save(l Lease) error {
+func (p *presence) save(l cluster.Lease) error {
 	return writeJSON(p.path, leaseFile{l, p.me.Boot}, false)
 }
 
@@ -166,7 +167,7 @@ func (p *presence) step(ctx context.Context) time.Duration {
 // renew sends one renewal, and says how long after it the next is due: soon, when this
 // one went wrong, so that one refusal costs neither the fence nor the lease much. Lives
 // is false when the life is over.
-func (p *presence) renew(ctx context.Context, l Lease) (wait time.Duration, lives bool) {
+func (p *presence) renew(ctx context.Context, l cluster.Lease) (wait time.Duration, lives bool) {
 	limited, cancel := context.WithTimeout(ctx, p.timing.Renewal())
 	defer cancel()
 	sent := p.clock.Boottime()
@@ -179,10 +180,10 @@ func (p *presence) renew(ctx context.Context, l Lease) (wait time.Duration, live
 		if fire, ok := p.timing.Confirm(sent, now); ok {
 			p.renewed(fire)
 		}
-	case errors.Is(err, ErrLost):
+	case errors.Is(err, cluster.ErrLapsed):
 		p.metrics.renewals.WithLabelValues("lost").Inc()
 		p.log.Warn("the lease has ended, announcing this host again")
-		p.set(func(s *presenceState) { s.lease, s.settled = Lease{}, false })
+		p.set(func(s *presenceState) { s.lease, s.settled = cluster.Lease{}, false })
 		return 0, false
 	case ctx.Err() == nil:
 		p.link.down()
@@ -210,19 +211,22 @@ func (p *presence) announce(ctx context.Context) time.Duration {
 	}
 	limited, cancel := context.WithTimeout(ctx, p.timing.TTL)
 	defer cancel()
-	lease, err := p.door.Announce(limited, p.me, old)
-	var other *TakenError
+	lease, err := cluster.Lease{}, p.door.CheckVersion(limited, p.me.Version, p.host)
+	if err == nil {
+		lease, err = p.door.Announce(limited, p.host, p.me, old)
+	}
+	var other *cluster.TakenError
 	switch {
 	case err == nil:
 		return p.live(lease)
 	case errors.As(err, &other):
 		p.respect(other)
 		return p.timing.Renewal() / 2
-	case errors.Is(err, ErrRefused):
-		return p.refuse(ctx, err)
-	case errors.Is(err, ErrLost):
+	case errors.Is(err, cluster.ErrSchema):
+		return p.refuse(ctx, fmt.Errorf("this version of flotilla writes nothing to the store: %w", err))
+	case errors.Is(err, cluster.ErrLapsed):
 		p.watch = watch{}
-		p.set(func(s *presenceState) { s.lease = Lease{} })
+		p.set(func(s *presenceState) { s.lease = cluster.Lease{} })
 		return p.timing.Renewal() / 8 // a store may keep the key of an ended lease for a moment
 	}
 	if ctx.Err() == nil {
@@ -249,7 +253,7 @@ func (p *presence) refuse(ctx context.Context, err error) time.Duration {
 }
 
 // live notes that a life is ours. It is confirmed by a renewal, which follows at once.
-func (p *presence) live(l Lease) time.Duration {
+func (p *presence) live(l cluster.Lease) time.Duration {
 	p.watch = watch{}
 	p.link.up()
 	if err := p.save(l); err != nil {
@@ -262,16 +266,16 @@ func (p *presence) live(l Lease) time.Duration {
 }
 
 // respect begins to watch another life.
-func (p *presence) respect(other *TakenError) {
+func (p *presence) respect(other *cluster.TakenError) {
 	if p.watch.lease != other.Lease {
 		p.watch = watch{lease: other.Lease, left: -1}
 	}
-	if err := p.save(Lease{Nonce: p.me.Nonce}); err != nil {
+	if err := p.save(cluster.Lease{Nonce: p.me.Nonce}); err != nil {
 		p.log.Error("cannot note in /run that another life was seen", "err", err)
 	}
 	why := "watching whether " + other.Error()
 	p.set(func(s *presenceState) {
-		s.lease, s.settled, s.refused = Lease{}, false, ""
+		s.lease, s.settled, s.refused = cluster.Lease{}, false, ""
 		if s.taken == "" {
 			s.taken = why
 		}
@@ -286,7 +290,7 @@ func (p *presence) observe(ctx context.Context) (next time.Duration, over bool) 
 	defer cancel()
 	left, err := p.door.Remaining(limited, p.watch.lease)
 	now := p.clock.Boottime()
-	if errors.Is(err, ErrLost) {
+	if errors.Is(err, cluster.ErrLapsed) {
 		p.watch = watch{}
 		return 0, true
 	}

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"flotilla/agent/systemd/fake"
 	"flotilla/cluster"
+	"flotilla/cluster/store"
 	"flotilla/cluster/store/memory"
 )
 
@@ -134,24 +137,24 @@ func TestWatchTellsALivingTwin(t *testing.T) {
 	}
 }
 
-// refusing is a store door that lets no announcement of this version through.
+// refusing is a store that lets no announcement of this version through.
 type refusing struct {
-	presenceDoor
+	*store.Store
 	on *atomic.Bool
 }
 
-func (d refusing) Announce(ctx context.Context, a cluster.Alive, old Lease) (Lease, error) {
+func (d refusing) CheckVersion(ctx context.Context, version string, host cluster.HostID) error {
 	if d.on.Load() {
-		return Lease{}, fmt.Errorf("%w: two minor versions apart", ErrRefused)
+		return fmt.Errorf("%w: two minor versions apart", cluster.ErrSchema)
 	}
-	return d.presenceDoor.Announce(ctx, a, old)
+	return d.Store.CheckVersion(ctx, version, host)
 }
 
 // An upgrade that goes too far costs the host nothing but its reports: its life goes on.
 func TestRefusedVersionKeepsItsLife(t *testing.T) {
 	inWorld(t, kind(), fake.Options{}, func(w *world) {
 		var refuse atomic.Bool
-		w.bend = func(d *Doors) { d.Presence = refusing{d.Presence.(presenceDoor), &refuse} }
+		w.bend = func(d *Doors) { d.Presence = refusing{d.Presence.(*store.Store), &refuse} }
 		w.start()
 		orders := map[string]cluster.Placement{"web.service": w.launch("web.service", "/bin/web"), "single.service": w.launchFenced("single.service")}
 		w.settled(orders)
@@ -188,7 +191,7 @@ func TestRefusedVersionKeepsItsLife(t *testing.T) {
 func TestRefusedVersionWithoutALifeTouchesNothing(t *testing.T) {
 	inWorld(t, kind(), fake.Options{}, func(w *world) {
 		var refuse atomic.Bool
-		w.bend = func(d *Doors) { d.Presence = refusing{d.Presence.(presenceDoor), &refuse} }
+		w.bend = func(d *Doors) { d.Presence = refusing{d.Presence.(*store.Store), &refuse} }
 		refuse.Store(true)
 		w.start()
 		w.launch("web.service", "/bin/web")
@@ -218,5 +221,38 @@ func TestHostWithFencedUnitsWatchesItsOldLifeLonger(t *testing.T) {
 			t.Errorf("the old life was ended after %s, want at least %s", d, least)
 		}
 		w.settled(map[string]cluster.Placement{"single.service": p})
+	})
+}
+
+// TestLeaseOfAnOlderAgentIsOurs: what an agent wrote into /run that did not note the host is the
+// same life, and reports are written for that host.
+func TestLeaseOfAnOlderAgentIsOurs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lease.json")
+	if err := os.WriteFile(path, []byte(`{"id":7,"alive_rev":9,"nonce":"n","boot":"b"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := presence{path: path, host: hostID, me: cluster.Alive{Boot: "b"}}
+	if err := p.load("other"); err != nil {
+		t.Fatal(err)
+	}
+	want := cluster.Lease{Host: hostID, ID: 7, AliveRev: 9, Nonce: "n"}
+	if got := p.current(); got.lease != want || !got.known {
+		t.Errorf("lease = %+v, known %v, want %+v, known", got.lease, got.known, want)
+	}
+}
+
+// TestVersionThatMayNotWriteAnnouncesNothing: the store itself says so, in the words that the
+// agent understands.
+func TestVersionThatMayNotWriteAnnouncesNothing(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		other := cluster.HostID(strings.Repeat("b", 32))
+		if _, err := w.user.Announce(t.Context(), other, cluster.Alive{Boot: "b", Nonce: "n", Version: "1.2.0"}, cluster.Lease{}); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		w.until("the refusal", func() bool { return strings.Contains(w.agent.State().Refused, "more than one minor version apart") })
+		if rev := w.alive(); rev != 0 {
+			t.Error("a host of a version that may not write is alive in the store")
+		}
 	})
 }

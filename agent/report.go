@@ -21,10 +21,10 @@ type reporter struct {
 	log     *slog.Logger
 	metrics *metrics
 	kick    bell
-	lease   func() (Lease, bool) // ok is false while nothing may be reported
-	lost    func()               // a report said that our life is over
+	lease   func() (cluster.Lease, bool) // ok is false while nothing may be reported
+	lost    func()                       // a report said that our life is over
 
-	known    Lease // the life for which sent is what the store has; owned by run
+	known    cluster.Lease // the life for which sent is what the store has; owned by run
 	sent     map[cluster.Unit][]byte
 	sentInfo []byte
 
@@ -90,7 +90,7 @@ func (r *reporter) step(ctx context.Context) bool {
 		return true
 	}
 	if err := r.door.Report(limited, lease, info, put, del); err != nil {
-		r.known = Lease{} // a part may have been written: read before the next
+		r.known = cluster.Lease{} // a part may have been written: read before the next
 		r.failed(ctx, err)
 		return false
 	}
@@ -113,22 +113,22 @@ func (r *reporter) failed(ctx context.Context, err error) {
 	}
 	r.metrics.reports.WithLabelValues("failed").Inc()
 	r.log.Warn("cannot report to the store, trying again", "err", err)
-	var taken *TakenError
-	if errors.Is(err, ErrLost) || errors.As(err, &taken) {
+	var taken *cluster.TakenError
+	if errors.Is(err, cluster.ErrLapsed) || errors.As(err, &taken) {
 		r.lost()
 	}
 }
 
 // learn reads what the store has of us. It writes our info first: then no report whose
 // outcome was unknown can arrive after the reading.
-func (r *reporter) learn(ctx context.Context, lease Lease) error {
+func (r *reporter) learn(ctx context.Context, lease cluster.Lease) error {
 	r.mu.Lock()
 	info := r.info
 	r.mu.Unlock()
 	if err := r.door.Report(ctx, lease, &info, nil, nil); err != nil {
 		return err
 	}
-	_, has, err := r.door.Reported(ctx)
+	_, has, err := r.door.Reported(ctx, lease.Host)
 	if err != nil {
 		return err
 	}

@@ -58,16 +58,15 @@ func inWorld(t *testing.T, mem memory.Options, host fake.Options, f func(w *worl
 func (w *world) newAgent(run string, host *fake.Host, client string) *Agent {
 	w.t.Helper()
 	s := store.New(w.mem.Of(client), "", store.Options{})
-	door := presenceDoor{s, hostID}
 	doors := Doors{
 		Systemd: systemdDoor{host}, Changes: host, Timers: host, Killer: killerDoor{host}, Files: filesDoor{host.Dir()}, Journal: journalDoor{host},
-		Clock: clockDoor{host}, Views: viewsDoor{s}, Presence: door, Reporter: door,
+		Clock: clockDoor{host}, Views: s, Presence: s, Reporter: s,
 	}
 	if w.bend != nil {
 		w.bend(&doors)
 	}
 	a, err := New(doors, Options{
-		Host: hostID, Info: cluster.HostInfo{Boot: host.BootID(), Name: client, Address: client + ":7117"},
+		Host: hostID, Info: cluster.HostInfo{Boot: host.BootID(), Name: client, Address: client + ":7117", Version: "1.0.0"},
 		StateDir: filepath.Join(w.dir, client, "lib"), RunDir: filepath.Join(w.dir, client, run), Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 	})
 	if err != nil {

@@ -152,10 +152,9 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 		return nil, fmt.Errorf("tidy the folder of unit files: %w", err)
 	}
 	h := host{Manager: d.manager, dir: dir, journal: d.journal}
-	p := presence{store: d.store, host: d.host, version: d.opt.Version}
 	a, err := agent.New(agent.Doors{
 		Systemd: h, Changes: h, Timers: h, Killer: newKiller(d.opt.User, d.log), Files: h, Journal: h, Clock: clock{},
-		Views: views{d.store}, Presence: p, Reporter: p,
+		Views: d.store, Presence: d.store, Reporter: d.store,
 	}, agent.Options{
 		Host: d.host, Info: info, Timing: timing, UnitDir: dir.Path(),
 		StateDir: d.opt.Config.Data, RunDir: d.opt.RunDir, Log: d.log, Metrics: d.registry,

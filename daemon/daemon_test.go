@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"flotilla/agent"
 	"flotilla/cluster"
 	"flotilla/cluster/store"
 	"flotilla/cluster/store/memory"
@@ -95,48 +94,15 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// TestLoopsHearTheirOwnWords: the loops compare errors of their own, so the doors'
-// errors must arrive as those.
-func TestLoopsHearTheirOwnWords(t *testing.T) {
+// TestLeaderHearsItsOwnWords: the leader compares errors of its own, so the store's must
+// arrive as those.
+func TestLeaderHearsItsOwnWords(t *testing.T) {
 	for _, c := range []struct{ in, want error }{
 		{store.ErrStale, leader.ErrStale}, {store.ErrBadOrders, leader.ErrBad}, {store.ErrDeposed, leader.ErrOver}, {store.ErrForeignStore, leader.ErrOver},
 	} {
 		if got := leaderError(fmt.Errorf("apply: %w", c.in)); !errors.Is(got, c.want) {
 			t.Errorf("leaderError(%v) = %v, want %v", c.in, got, c.want)
 		}
-	}
-	ctx := t.Context()
-	backend := memory.New(memory.Options{Kind: true})
-	t.Cleanup(backend.Close)
-	st := store.New(backend, "", store.Options{})
-	host := cluster.HostID(strings.Repeat("a", 32))
-	if view, err := (views{st}).View(ctx, host); err != nil || view.Store.ID != "" {
-		t.Errorf("View() of a store without identity = %+v, %v, want a view of no store", view, err)
-	}
-	if _, err := st.Init(ctx); err != nil {
-		t.Fatal(err)
-	}
-	p := presence{store: st, host: host, version: "0.1.0"}
-	lease, err := p.Announce(ctx, cluster.Alive{Boot: "b", Nonce: "one", Version: "0.1.0"}, agent.Lease{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var taken *agent.TakenError
-	if _, err := p.Announce(ctx, cluster.Alive{Boot: "b", Nonce: "two", Version: "0.1.0"}, agent.Lease{}); !errors.As(err, &taken) || taken.Lease.Nonce != "one" {
-		t.Errorf("Announce() of a twin = %v, want *agent.TakenError that names the first life", err)
-	}
-	if err := backend.Revoke(ctx, store.LeaseID(lease.ID)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Renew(ctx, lease); !errors.Is(err, agent.ErrLost) {
-		t.Errorf("Renew() of an ended lease = %v, want agent.ErrLost", err)
-	}
-	old := presence{store: st, host: cluster.HostID(strings.Repeat("b", 32)), version: "0.9.0"}
-	if _, err := p.Announce(ctx, cluster.Alive{Boot: "b", Nonce: "three", Version: "0.1.0"}, agent.Lease{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := old.Announce(ctx, cluster.Alive{Boot: "b", Nonce: "n", Version: "0.9.0"}, agent.Lease{}); err == nil {
-		t.Error("Announce() of a version eight minors away: no error, want a refusal")
 	}
 }
 

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -165,17 +164,4 @@ func unitDir(user bool) *systemd.Dir {
 		return systemd.NewDir(systemd.UserRuntimePath(), systemd.UserUnitPath())
 	}
 	return systemd.NewDir("/run/systemd/system", systemd.SystemUnitPath())
-}
-
-// leaseError turns the store's words on a life into the agent's.
-func leaseError(err error, taken func(error) error, lapsed ...error) error {
-	if err == nil {
-		return nil
-	}
-	for _, l := range lapsed {
-		if errors.Is(err, l) {
-			return fmt.Errorf("%w: %w", agent.ErrLost, err)
-		}
-	}
-	return taken(err)
 }

@@ -3,14 +3,12 @@ package sim
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"flotilla/agent"
 	"flotilla/agent/systemd"
 	"flotilla/agent/systemd/fake"
 	"flotilla/cluster"
-	"flotilla/cluster/store"
 	"flotilla/units"
 )
 
@@ -153,75 +151,3 @@ func (m machine) LastLines(ctx context.Context, unit, invocation string, n int) 
 
 // Monotonic is CLOCK_MONOTONIC; nothing suspends a simulated host.
 func (m machine) Monotonic() time.Duration { return m.Boottime() }
-
-// views shows an agent its orders. A store without an identity is one whose orders must
-// not be followed, not one that cannot be read.
-type views struct{ *store.Store }
-
-// View reads all orders for a host.
-func (v views) View(ctx context.Context, host cluster.HostID) (cluster.View, error) {
-	got, err := v.Store.View(ctx, host)
-	if errors.Is(err, store.ErrNoStore) {
-		return cluster.View{Host: host}, nil
-	}
-	return got, err
-}
-
-// life shows an agent its host's life in the store.
-type life struct {
-	store *store.Store
-	host  cluster.HostID
-}
-
-// Announce makes the host alive.
-func (l life) Announce(ctx context.Context, a cluster.Alive, old agent.Lease) (agent.Lease, error) {
-	got, err := l.store.Announce(ctx, l.host, a, l.out(old))
-	return in(got), leaseError(err)
-}
-
-// Renew sends one keep-alive.
-func (l life) Renew(ctx context.Context, held agent.Lease) (time.Duration, error) {
-	ttl, err := l.store.Renew(ctx, l.out(held))
-	return ttl, leaseError(err)
-}
-
-// Remaining is what is left of a life.
-func (l life) Remaining(ctx context.Context, held agent.Lease) (time.Duration, error) {
-	ttl, err := l.store.Remaining(ctx, l.out(held))
-	return ttl, leaseError(err)
-}
-
-// Report writes what the host says of itself.
-func (l life) Report(ctx context.Context, held agent.Lease, info *cluster.HostInfo, put map[cluster.Unit]cluster.Status, del []cluster.Unit) error {
-	return leaseError(l.store.Report(ctx, l.out(held), info, put, del))
-}
-
-// Reported is what the host said last.
-func (l life) Reported(ctx context.Context) (*cluster.HostInfo, map[cluster.Unit]cluster.Status, error) {
-	return l.store.Reported(ctx, l.host)
-}
-
-func (l life) out(held agent.Lease) store.Lease {
-	if held.ID == 0 {
-		return store.Lease{}
-	}
-	return store.Lease{Host: l.host, ID: store.LeaseID(held.ID), AliveRev: held.AliveRev, Nonce: held.Nonce}
-}
-
-func in(l store.Lease) agent.Lease {
-	return agent.Lease{ID: int64(l.ID), AliveRev: l.AliveRev, Nonce: l.Nonce}
-}
-
-// leaseError turns the store's words on a life into the agent's.
-func leaseError(err error) error {
-	var taken *store.TakenError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &taken):
-		return &agent.TakenError{Lease: in(taken.Lease), Alive: taken.Alive}
-	case errors.Is(err, store.ErrLapsed), errors.Is(err, store.ErrLeaseNotFound):
-		return fmt.Errorf("%w: %w", agent.ErrLost, err)
-	}
-	return err
-}

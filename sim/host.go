@@ -115,10 +115,9 @@ func (h *Host) Start() error {
 
 func (h *Host) newAgent(p *process) error {
 	m := machine{Host: h.machine, dir: h.machine.Dir(), gate: p.gate}
-	l := life{p.store, h.id}
 	doors := agent.Doors{
 		Systemd: m, Changes: m, Timers: m, Files: m, Journal: m, Clock: m,
-		Views: views{p.store}, Presence: l, Reporter: l,
+		Views: p.store, Presence: p.store, Reporter: p.store,
 	}
 	if f := h.w.opt.seams.doors; f != nil {
 		f(&doors)

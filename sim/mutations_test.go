@@ -335,7 +335,7 @@ type replies struct {
 	took time.Duration
 }
 
-func (r *replies) Renew(ctx context.Context, l agent.Lease) (time.Duration, error) {
+func (r *replies) Renew(ctx context.Context, l cluster.Lease) (time.Duration, error) {
 	sent := time.Now()
 	ttl, err := r.Presence.Renew(ctx, l)
 	r.mu.Lock()
@@ -372,10 +372,10 @@ func fenceNever() seams {
 // usurper takes over whatever life it meets.
 type usurper struct{ agent.Presence }
 
-func (u usurper) Announce(ctx context.Context, a cluster.Alive, old agent.Lease) (agent.Lease, error) {
-	l, err := u.Presence.Announce(ctx, a, old)
-	if taken, ok := err.(*agent.TakenError); ok { //nolint:errorlint // the door returns it bare
-		return u.Presence.Announce(ctx, a, taken.Lease)
+func (u usurper) Announce(ctx context.Context, host cluster.HostID, a cluster.Alive, old cluster.Lease) (cluster.Lease, error) {
+	l, err := u.Presence.Announce(ctx, host, a, old)
+	if taken, ok := err.(*cluster.TakenError); ok { //nolint:errorlint // the door returns it bare
+		return u.Presence.Announce(ctx, host, a, taken.Lease)
 	}
 	return l, err
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"flotilla/cluster"
 )
 
 // KV is the part of etcd's v3 API that flotilla uses, with etcd's semantics: one
@@ -46,7 +48,7 @@ type Backend interface {
 }
 
 // LeaseID names a lease; 0 is none.
-type LeaseID int64
+type LeaseID = cluster.LeaseID
 
 // Limits of one transaction, those of an etcd with default flags.
 const (
@@ -58,7 +60,7 @@ const (
 // Errors of a Backend. Everything else that a Backend returns is temporary.
 var (
 	ErrCompacted     = errors.New("revision was compacted")
-	ErrLeaseNotFound = errors.New("lease not found")
+	ErrLeaseNotFound = fmt.Errorf("%w: lease not found", cluster.ErrLapsed)
 	ErrTooLarge      = errors.New("transaction exceeds 128 compares, 128 operations or 1 MiB")
 	ErrDuplicateKey  = errors.New("transaction writes a key twice")
 	ErrReadOnly      = errors.New("store takes no writes (NOSPACE alarm)")

@@ -9,29 +9,11 @@ import (
 	"flotilla/cluster"
 )
 
-// Lease is one life of a host in the store: its leased key alive/<host>. The agent
-// keeps it in /run, so that a restarted agent renews the same life.
-type Lease struct {
-	Host     cluster.HostID `json:"host"`
-	ID       LeaseID        `json:"id"`
-	AliveRev int64          `json:"alive_rev"` // create revision of alive/<host>
-	Nonce    string         `json:"nonce"`
-}
+// Lease is one life of a host, as Announce begins it.
+type Lease = cluster.Lease
 
-// TakenError says that alive/<host> belongs to somebody else: another host with our
-// id, or this host before its last boot. errors.Is(err, ErrHostTaken) holds.
-type TakenError struct {
-	Lease Lease // of the other life; hand it to Remaining and, when it is surely dead, to Announce
-	Alive cluster.Alive
-}
-
-// Error names the host and who holds its id.
-func (e *TakenError) Error() string {
-	return fmt.Sprintf("host %s: %v, at %s since boot %s", e.Lease.Host, ErrHostTaken, e.Alive.Address, e.Alive.Boot)
-}
-
-// Unwrap makes errors.Is(err, ErrHostTaken) true.
-func (e *TakenError) Unwrap() error { return ErrHostTaken }
+// TakenError says who else lives with a host's id.
+type TakenError = cluster.TakenError
 
 // Announce makes the host alive, with a lease that the caller renews from then on.
 //
@@ -164,7 +146,7 @@ func (s *Store) drop(ctx context.Context, id LeaseID) {
 func (s *Store) Renew(ctx context.Context, l Lease) (time.Duration, error) {
 	ttl, err := s.b.Renew(ctx, l.ID)
 	if errors.Is(err, ErrLeaseNotFound) {
-		return 0, fmt.Errorf("host %s: %w: %w", l.Host, ErrLapsed, err)
+		return 0, fmt.Errorf("host %s: %w", l.Host, err)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("renew the lease of host %s: %w", l.Host, err)
@@ -177,7 +159,7 @@ func (s *Store) Renew(ctx context.Context, l Lease) (time.Duration, error) {
 func (s *Store) Remaining(ctx context.Context, l Lease) (time.Duration, error) {
 	left, err := s.b.Remaining(ctx, l.ID)
 	if errors.Is(err, ErrLeaseNotFound) {
-		return 0, fmt.Errorf("host %s: %w: %w", l.Host, ErrLapsed, err)
+		return 0, fmt.Errorf("host %s: %w", l.Host, err)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("ask for the lease of host %s: %w", l.Host, err)

@@ -16,17 +16,17 @@ import (
 
 // Errors of the domain layer. Other errors are temporary unless a Backend's say otherwise.
 var (
-	ErrNoStore      = errors.New("store is not initialised: run flotilla init once")
+	ErrNoStore      = cluster.ErrNoStore
 	ErrForeignStore = errors.New("store is not the one this host knows: it was wiped, replaced or restored")
-	ErrSchema       = errors.New("flotilla is too old for this store")
+	ErrSchema       = cluster.ErrSchema
 	ErrCorrupt      = errors.New("value cannot be decoded")
 	ErrStale        = errors.New("decided on an old view")
 	ErrBadOrders    = errors.New("orders can never be written as they are")
 	ErrDeposed      = errors.New("leadership is over")
 	ErrConflict     = errors.New("changed meanwhile")
 	ErrNotFound     = errors.New("not found")
-	ErrHostTaken    = errors.New("another host lives with this id")
-	ErrLapsed       = errors.New("sign of life has lapsed")
+	ErrHostTaken    = cluster.ErrHostTaken
+	ErrLapsed       = cluster.ErrLapsed
 )
 
 // Options are what a Store may be told; the zero value is usual.
