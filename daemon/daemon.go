@@ -27,6 +27,7 @@ import (
 	"flotilla/api"
 	"flotilla/cluster"
 	"flotilla/cluster/store"
+	"flotilla/daemon/doors"
 	"flotilla/leader/plan"
 	"flotilla/members"
 )
@@ -151,7 +152,7 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 	if err := dir.Sweep(); err != nil {
 		return nil, fmt.Errorf("tidy the folder of unit files: %w", err)
 	}
-	h := host{Manager: d.manager, dir: dir, journal: d.journal}
+	h := doors.Host{Manager: d.manager, Dir: dir, Log: d.journal}
 	a, err := agent.New(agent.Doors{
 		Systemd: h, Changes: h, Timers: h, Killer: newKiller(d.opt.User, d.log), Files: h, Journal: h, Clock: clock{},
 		Views: d.store, Presence: d.store, Reporter: d.store,

@@ -6,17 +6,20 @@ import (
 	"time"
 
 	"flotilla/agent"
-	"flotilla/agent/systemd"
 	"flotilla/agent/systemd/fake"
 	"flotilla/cluster"
-	"flotilla/units"
+	"flotilla/daemon/doors"
 )
 
 // machine shows an agent its host: the fake systemd, through the process' gate.
 type machine struct {
-	*fake.Host
-	dir  *fake.Dir
+	doors.Host
+	fake *fake.Host
 	gate *gate
+}
+
+func newMachine(h *fake.Host, g *gate) machine {
+	return machine{Host: doors.Host{Manager: h, Dir: h.Dir(), Log: h}, fake: h, gate: g}
 }
 
 // Units reports systemd's word on exactly these units.
@@ -24,21 +27,9 @@ func (m machine) Units(ctx context.Context, names []cluster.Unit) (map[cluster.U
 	if err := m.gate.pass(); err != nil {
 		return nil, err
 	}
-	plain := make([]string, len(names))
-	for i, n := range names {
-		plain[i] = string(n)
-	}
-	list, err := m.Host.Units(ctx, plain)
+	out, err := m.Host.Units(ctx, names)
 	if err != nil {
 		return nil, err
-	}
-	out := make(map[cluster.Unit]agent.Observed, len(list))
-	for _, u := range list {
-		out[cluster.Unit(u.Name)] = agent.Observed{
-			State:    units.State{Load: u.Load, Active: u.Active, Sub: u.Sub, Result: u.Result},
-			Fragment: u.FragmentPath, Invocation: u.InvocationID, NeedReload: u.NeedDaemonReload,
-			Since: u.StateChange, Changed: u.StateChangeMono, Restarts: u.NRestarts, ExitStatus: u.ExecMainStatus,
-		}
 	}
 	return out, m.gate.pass()
 }
@@ -46,22 +37,14 @@ func (m machine) Units(ctx context.Context, names []cluster.Unit) (map[cluster.U
 // Jobs enqueues all jobs and waits for all.
 func (m machine) Jobs(ctx context.Context, jobs []agent.Job) []agent.JobResult {
 	out := make([]agent.JobResult, len(jobs))
-	plain := make([]systemd.Job, len(jobs))
-	verbs := map[agent.Kind]systemd.Verb{agent.Start: systemd.Start, agent.Stop: systemd.Stop, agent.Restart: systemd.Restart}
 	for i, j := range jobs {
 		out[i].Job = j
-		plain[i] = systemd.Job{Name: string(j.Unit), Verb: verbs[j.Verb]}
 	}
-	if err := m.gate.pass(); err != nil {
-		for i := range out {
-			out[i].Err = err
-		}
-		return out
+	err := m.gate.pass()
+	if err == nil {
+		out, err = m.Host.Jobs(ctx, jobs), m.gate.pass()
 	}
-	for i, r := range m.Host.Jobs(ctx, plain) {
-		out[i].Outcome, out[i].Err = r.Outcome, r.Err
-	}
-	if err := m.gate.pass(); err != nil {
+	if err != nil {
 		for i := range out {
 			out[i].Err = err
 		}
@@ -98,15 +81,7 @@ func (m machine) List() ([]agent.UnitFile, error) {
 	if err := m.gate.pass(); err != nil {
 		return nil, err
 	}
-	entries, err := m.dir.List()
-	if err != nil {
-		return nil, err
-	}
-	out := make([]agent.UnitFile, len(entries))
-	for i, e := range entries {
-		out[i] = agent.UnitFile{Unit: cluster.Unit(e.Name), Blob: units.Hash(e.Hash), DropIn: e.DropIn}
-	}
-	return out, nil
+	return m.Host.List()
 }
 
 // WriteDropIn writes a drop-in of a unit of ours.
@@ -114,7 +89,7 @@ func (m machine) WriteDropIn(unit, file string, data []byte) error {
 	if err := m.gate.pass(); err != nil {
 		return err
 	}
-	return m.dir.WriteDropIn(unit, file, data)
+	return m.Host.WriteDropIn(unit, file, data)
 }
 
 // Write writes a unit file.
@@ -122,7 +97,7 @@ func (m machine) Write(name string, data []byte) error {
 	if err := m.gate.pass(); err != nil {
 		return err
 	}
-	return m.dir.Write(name, data)
+	return m.Host.Write(name, data)
 }
 
 // Remove takes a unit of ours away.
@@ -130,24 +105,19 @@ func (m machine) Remove(unit string) error {
 	if err := m.gate.pass(); err != nil {
 		return err
 	}
-	return m.dir.Remove(unit)
+	return m.Host.Remove(unit)
 }
 
-// Elsewhere says where the host has a unit of that name of its own.
-func (m machine) Elsewhere(name string) (string, bool) { return m.dir.Elsewhere(name) }
-
-// LastLines are the last lines of one run of a unit.
-func (m machine) LastLines(ctx context.Context, unit, invocation string, n int) ([]string, error) {
-	entries, err := m.Host.LastLines(ctx, unit, invocation, n)
-	if err != nil {
-		return nil, err
+// KillUnits ends every process of these units.
+func (m machine) KillUnits(names []cluster.Unit) error {
+	if err := m.gate.pass(); err != nil {
+		return err
 	}
-	out := make([]string, len(entries))
-	for i, e := range entries {
-		out[i] = string(e.Message)
-	}
-	return out, nil
+	return doors.Killer{Groups: m.fake}.KillUnits(names)
 }
+
+// Boottime is CLOCK_BOOTTIME.
+func (m machine) Boottime() time.Duration { return m.fake.Boottime() }
 
 // Monotonic is CLOCK_MONOTONIC; nothing suspends a simulated host.
-func (m machine) Monotonic() time.Duration { return m.Boottime() }
+func (m machine) Monotonic() time.Duration { return m.fake.Boottime() }

@@ -114,9 +114,9 @@ func (h *Host) Start() error {
 }
 
 func (h *Host) newAgent(p *process) error {
-	m := machine{Host: h.machine, dir: h.machine.Dir(), gate: p.gate}
+	m := newMachine(h.machine, p.gate)
 	doors := agent.Doors{
-		Systemd: m, Changes: m, Timers: m, Files: m, Journal: m, Clock: m,
+		Systemd: m, Changes: m, Timers: m, Killer: m, Files: m, Journal: m, Clock: m,
 		Views: p.store, Presence: p.store, Reporter: p.store,
 	}
 	if f := h.w.opt.seams.doors; f != nil {

@@ -354,7 +354,7 @@ func (r *replies) StartTransientTimer(ctx context.Context, name string, onStartu
 func fenceFromReply() seams {
 	return seams{doors: func(d *agent.Doors) {
 		r := &replies{Presence: d.Presence, Timers: d.Timers}
-		d.Presence, d.Timers = r, r
+		d.Presence, d.Timers, d.Killer = r, r, nil // the second line would cover for the first
 	}}
 }
 
@@ -366,7 +366,7 @@ func (n never) StartTransientTimer(ctx context.Context, name string, onStartup t
 }
 
 func fenceNever() seams {
-	return seams{doors: func(d *agent.Doors) { d.Timers = never{d.Timers} }}
+	return seams{doors: func(d *agent.Doors) { d.Timers, d.Killer = never{d.Timers}, nil }}
 }
 
 // usurper takes over whatever life it meets.
