@@ -416,7 +416,7 @@ func TestTokensAreUsedOnce(t *testing.T) {
 		"cut off":       {func(o *JoinOptions) { o.Token = used[:40] }, "join token is cut off (copy it again, whole)"},
 		"bad server":    {func(o *JoinOptions) { o.Server = "10.0.0.1:x" }, `"10.0.0.1:x" is no address of a host (write it like 10.0.0.1 or 10.0.0.1:7117)`},
 		"bad address":   {func(o *JoinOptions) { o.Address = "alpha" }, `address "alpha" is no IP address of a host (write it like --address 10.0.0.1, without port)`},
-		"bad name":      {func(o *JoinOptions) { o.Name = "a b" }, refuses + `host name "a b" is none`},
+		"bad name":      {func(o *JoinOptions) { o.Name = "a b" }, `"a b" is no name of a host (--name gives it one of letters, digits and . _ -)`},
 		"own id":        {func(o *JoinOptions) { o.Host = one.id }, refuses + "machine id " + string(one.id) + " is that of the host you ask (give this machine its own: remove /etc/machine-id and run systemd-machine-id-setup)"},
 		"member":        {func(o *JoinOptions) { o.Paths = client.Paths }, client.Paths.Config() + ": this host is a member of a cluster already ('systemctl start flotilla-agent' starts it, 'flotilla leave' ends it)"},
 	}

@@ -127,6 +127,7 @@ func TestInitRefuses(t *testing.T) {
 		"prefix":       {func(o *InitOptions) { o.Prefix = "x/" }, `prefix: "x/" must begin with a slash and not end with one (write it like /flotilla)`},
 		"no endpoints": {func(o *InitOptions) { o.External = &ExternalEtcd{} }, "external_etcd.endpoints: is empty (name at least one etcd, like https://10.0.0.1:7118)"},
 		"plain text":   {func(o *InitOptions) { o.External = &ExternalEtcd{Endpoints: []string{"http://10.0.0.9:2379"}} }, `external_etcd.endpoints: "http://10.0.0.9:2379" would be plain text over the network (use https)`},
+		"name":         {func(o *InitOptions) { o.Name = "al pha" }, `"al pha" is no name of a host (--name gives it one of letters, digits and . _ -)`},
 		"label":        {func(o *InitOptions) { o.Labels = map[string]string{"zone": "eu", "a b": "c"} }, `label "a b": is no name of a label (a key is made of letters, digits and _ . - /, at most 128, and does not end in -)`},
 		"ports":        {func(o *InitOptions) { o.Ports.Peer = 7117 }, "etcd.peer_port: 7117 is api_port too (give each its own port)"},
 	}
@@ -138,8 +139,8 @@ func TestInitRefuses(t *testing.T) {
 			if err == nil {
 				t.Fatal("Init = nil, want an error")
 			}
-			if name == "label" {
-				jo := JoinOptions{Paths: o.Paths, Labels: o.Labels}
+			if name == "label" || name == "name" {
+				jo := JoinOptions{Paths: o.Paths, Name: o.Name, Labels: o.Labels}
 				if _, err := Join(t.Context(), jo); text(err) != tt.want {
 					t.Errorf("Join = %v, want the same refusal", err)
 				}
@@ -210,6 +211,14 @@ func TestCleanupAgain(t *testing.T) {
 		if _, err := Init(t.Context(), o); err != nil {
 			t.Errorf("Init after that = %v", err)
 		}
+	}
+}
+
+// TestHostNameIsChecked: the cluster does not rely on what the joining host checked.
+func TestHostNameIsChecked(t *testing.T) {
+	_, err := JoinRequest{Host: hostA, Name: "a b"}.check()
+	if got, want := text(err), `host name "a b" is none`; got != want {
+		t.Errorf("check of a bad name = %q, want %q", got, want)
 	}
 }
 

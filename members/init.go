@@ -65,7 +65,7 @@ func Init(_ context.Context, o InitOptions) (Made, error) {
 	if err := notMember(o.Paths); err != nil {
 		return Made{}, err
 	}
-	if err := checkLabels(o.Labels); err != nil {
+	if err := checkOwn(o.Name, o.Labels); err != nil {
 		return Made{}, err
 	}
 	addr, err := pickAddress(o.Address, localAddress)
@@ -98,8 +98,12 @@ func Init(_ context.Context, o InitOptions) (Made, error) {
 	return Made{Config: c, Services: c.Services()}, nil
 }
 
-// checkLabels refuses labels that no unit file could ask for.
-func checkLabels(labels map[string]string) error {
+// checkOwn refuses what a host may not say of itself: a name that no certificate may vouch
+// for, and labels that no unit file could ask for.
+func checkOwn(name string, labels map[string]string) error {
+	if !hostName.MatchString(name) {
+		return &Problem{What: fmt.Sprintf("%q is no name of a host", name), Hint: "--name gives it one of letters, digits and . _ -"}
+	}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		var bad *units.Error
 		if errors.As(units.CheckLabel(key, labels[key]), &bad) {

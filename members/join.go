@@ -50,7 +50,7 @@ func Join(ctx context.Context, o JoinOptions) (Made, error) {
 	if err := notMember(o.Paths); err != nil {
 		return Made{}, err
 	}
-	if err := checkLabels(o.Labels); err != nil {
+	if err := checkOwn(o.Name, o.Labels); err != nil {
 		return Made{}, err
 	}
 	tok, err := ParseToken(o.Token)
