@@ -142,6 +142,9 @@ func (s *Server) sources(ctx context.Context, thing, host string) (string, []sou
 		if err != nil {
 			return "", nil, nothing(err, thing)
 		}
+		if only != nil && only.ID != h.ID {
+			return "", nil, Refuse(http.StatusBadRequest, "ask for one of them", "%s and %s are two hosts", h.Name, only.Name)
+		}
 		return "", []source{hostSource(h)}, nil
 	}
 	list, _, err := s.hostViews(ctx)

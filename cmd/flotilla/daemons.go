@@ -19,16 +19,16 @@ import (
 	"flotilla/members"
 )
 
-func daemonCommands() []*cli.Command {
+func daemonCommands(h host) []*cli.Command {
 	verbose := &cli.BoolFlag{Name: "verbose", Usage: "log at debug level"}
 	return []*cli.Command{
-		{Name: "agent", Category: groupDaemons, Usage: "run this host's daemon (flotilla-agent.service does)", Action: runAgent, Flags: []cli.Flag{
+		{Name: "agent", Category: groupDaemons, Usage: "run this host's daemon (flotilla-agent.service does)", Action: h.runAgent, Flags: []cli.Flag{
 			verbose,
 			&cli.BoolFlag{Name: "candidate", Usage: "mirror the cluster and stand for leader without an etcd member"},
 			&cli.Float64Flag{Name: "storm", Value: 1.0 / 3, Usage: "part of the hosts that may be absent before failover waits for a person; 1 = never waits; give all candidates the same, the leader's counts"},
 		}},
-		{Name: "etcd", Category: groupDaemons, Usage: "run this host's etcd member (flotilla-etcd.service does)", Action: runEtcd, Flags: []cli.Flag{verbose}},
-		{Name: "dev", Category: groupDaemons, Usage: "run a whole cluster on this machine's systemd, in the foreground", Action: runDev, Flags: []cli.Flag{
+		{Name: "etcd", Category: groupDaemons, Usage: "run this host's etcd member (flotilla-etcd.service does)", Action: h.runEtcd, Flags: []cli.Flag{verbose}},
+		{Name: "dev", Category: groupDaemons, Usage: "run a whole cluster on this machine's systemd, in the foreground", Action: h.runDev, Flags: []cli.Flag{
 			verbose,
 			&cli.BoolFlag{Name: "user", Usage: "use your own systemd; needs no root"},
 			&cli.StringFlag{Name: "data", Usage: "folder for everything it keeps"},
@@ -54,30 +54,28 @@ func logger(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opt))
 }
 
-func runAgent(c *cli.Context) error {
+func (h host) runAgent(c *cli.Context) error {
 	storm := c.Float64("storm")
-	if storm <= 0 || storm > 1 {
+	if !(storm > 0 && storm <= 1) { // not a number is neither
 		return usagef("--storm %g: want a part of the hosts, above 0 and up to 1", storm)
 	}
-	paths := members.DefaultPaths()
-	config, err := members.LoadConfig(paths)
+	config, err := members.LoadConfig(h.paths)
 	if err != nil {
 		return err
 	}
 	return daemon.Run(c.Context, daemon.Options{
-		Paths: paths, Config: config, Version: version, RunDir: "/run/flotilla", Candidate: c.Bool("candidate"),
+		Paths: h.paths, Config: config, Version: version, RunDir: "/run/flotilla", Candidate: c.Bool("candidate"),
 		Plan: plan.Options{StormFraction: storm, StormOff: storm == 1}, Log: logger(c.App.ErrWriter, c.Bool("verbose")),
 	})
 }
 
-func runEtcd(c *cli.Context) error {
-	paths := members.DefaultPaths()
-	config, err := members.LoadConfig(paths)
+func (h host) runEtcd(c *cli.Context) error {
+	config, err := members.LoadConfig(h.paths)
 	if err != nil {
 		return err
 	}
 	if !config.Etcd.Member {
-		return fmt.Errorf("%s: etcd.member is false: this host runs no etcd member (systemctl disable --now %s)", paths.Config(), members.ServiceEtcd)
+		return fmt.Errorf("%s: etcd.member is false: this host runs no etcd member (systemctl disable --now %s)", h.paths.Config(), members.ServiceEtcd)
 	}
 	etcd := config.EtcdMemberConfig()
 	etcd.Log = logger(c.App.ErrWriter, c.Bool("verbose"))
@@ -99,12 +97,15 @@ func runEtcd(c *cli.Context) error {
 const exitRemoved = exitCode(78)
 
 // runDev runs a cluster of one host in the foreground. Units it started run on when it ends.
-func runDev(c *cli.Context) error {
+func (h host) runDev(c *cli.Context) error {
 	user := c.Bool("user")
-	if !user && os.Getuid() != 0 {
+	if !user && h.uid != 0 {
 		return fmt.Errorf("dev uses this machine's systemd and needs root: sudo flotilla dev, or flotilla dev --user")
 	}
-	if member := members.DefaultPaths().Config(); !user {
+	if !user && !h.booted() {
+		return fmt.Errorf("%w (use a machine that systemd booted; --user needs a systemd of your own)", h.noSystemd())
+	}
+	if member := h.paths.Config(); !user {
 		if _, err := os.Stat(member); err == nil {
 			return fmt.Errorf("%s: this host is a member of a cluster, and dev would share its systemd and its socket: use flotilla dev --user, or another machine", member)
 		}

@@ -55,6 +55,9 @@ func (g *gatherer) resolve(word string) ([]api.Change, error) {
 	if units.IsGlob(word) {
 		return g.resolveGlob(word)
 	}
+	if base := word[strings.LastIndexByte(word, '/')+1:]; base == "" || base == "." || base == ".." {
+		return nil, fmt.Errorf("%s is a folder, not a unit (name the files in it, as in %s/*.service)", word, strings.TrimRight(word, "/"))
+	}
 	name := units.Mangle(filepath.Base(word))
 	if _, err := units.ParseName(name); err != nil {
 		return nil, err

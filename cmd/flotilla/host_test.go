@@ -115,6 +115,7 @@ func TestNoSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.want(t, "join 127.0.0.1 --token "+token.Text(), 1, refused+"(boot it with systemd; --no-start writes the files for a later boot)\n")
+	b.want(t, "dev", 1, refused+"(use a machine that systemd booted; --user needs a systemd of your own)\n")
 	if after := b.files(t); !slices.Equal(after, before) || len(b.asked) > 0 {
 		t.Errorf("what was refused left %v and asked systemd for %v", after, b.asked)
 	}

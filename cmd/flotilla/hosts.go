@@ -36,14 +36,18 @@ func hostLabel(c *cli.Context) error {
 	p := api.HostPatch{Labels: map[string]*string{}}
 	for _, word := range c.Args().Tail() {
 		key, value, ok := strings.Cut(word, "=")
+		set := &value
 		switch {
 		case ok && key != "" && value != "":
-			p.Labels[key] = &value
 		case !ok && strings.HasSuffix(word, "-") && len(word) > 1:
-			p.Labels[strings.TrimSuffix(word, "-")] = nil
+			key, set = strings.TrimSuffix(word, "-"), nil
 		default:
 			return usagef("label %q: write key=value, or key- to remove it", word)
 		}
+		if _, twice := p.Labels[key]; twice {
+			return usagef("label %q: %s stands before it already", word, key)
+		}
+		p.Labels[key] = set
 	}
 	cl, err := client(c)
 	if err != nil {

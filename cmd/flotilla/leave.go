@@ -38,7 +38,7 @@ func (h host) leaveCluster(c *cli.Context) error {
 		return err
 	}
 	if !h.booted() && !force {
-		return fmt.Errorf("systemd does not run on this host: there is no %s (flotilla leave --force goes on without it)", h.systemd())
+		return fmt.Errorf("%w (flotilla leave --force goes on without it)", h.noSystemd())
 	}
 	left, err := h.ownUnits()
 	if err != nil {

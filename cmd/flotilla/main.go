@@ -139,7 +139,7 @@ func onUsage(path string) cli.OnUsageErrorFunc {
 // commands are all commands, by group; helpGroups orders them.
 func commands(h host) []*cli.Command {
 	var all []*cli.Command
-	for _, group := range [][]*cli.Command{clusterCommands(h), unitCommands(), lookCommands(), hostCommands(), daemonCommands(), toolCommands()} {
+	for _, group := range [][]*cli.Command{clusterCommands(h), unitCommands(), lookCommands(), hostCommands(), daemonCommands(h), toolCommands()} {
 		all = append(all, group...)
 	}
 	return all

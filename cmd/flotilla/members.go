@@ -78,7 +78,7 @@ func (h host) newMember(c *cli.Context) (newMember, error) {
 		return newMember{}, errors.New("this needs root: sudo flotilla " + c.Command.Name)
 	}
 	if !h.booted() && !c.Bool("no-start") {
-		return newMember{}, fmt.Errorf("systemd does not run on this host: there is no %s (boot it with systemd; --no-start writes the files for a later boot)", h.systemd())
+		return newMember{}, fmt.Errorf("%w (boot it with systemd; --no-start writes the files for a later boot)", h.noSystemd())
 	}
 	id, err := members.MachineID(filepath.Join(h.root, "etc/machine-id"))
 	if err != nil {
@@ -99,6 +99,9 @@ func parseLabels(words []string) (map[string]string, error) {
 		key, value, ok := strings.Cut(w, "=")
 		if !ok || key == "" || value == "" {
 			return nil, usagef("--label %q: write key=value", w)
+		}
+		if _, twice := out[key]; twice {
+			return nil, usagef("--label %q: %s has a value already", w, key)
 		}
 		out[key] = value
 	}
@@ -281,6 +284,9 @@ func retry(ctx context.Context, try func() error) error {
 }
 
 func newToken(c *cli.Context) error {
+	if c.Bool("text") && c.IsSet("output") {
+		return usagef("--text and --output are two forms of the same: give one of them")
+	}
 	cl, err := client(c)
 	if err != nil {
 		return err

@@ -61,6 +61,9 @@ func checkList[T any](c *cli.Context, columns []column[T]) error {
 	if !c.IsSet("fields") {
 		return nil
 	}
+	if c.IsSet("output") {
+		return usagef("-o %s and --fields exclude one another: json and yaml have all fields, wide is a choice of them", c.String("output"))
+	}
 	_, err := choose(columns, c.String("fields"))
 	return err
 }

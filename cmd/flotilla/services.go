@@ -35,6 +35,10 @@ func (h host) booted() bool {
 	return err == nil && info.IsDir()
 }
 
+func (h host) noSystemd() error {
+	return fmt.Errorf("systemd does not run on this host: there is no %s", h.systemd())
+}
+
 // install puts this program where the service units expect it, and the units of the host's
 // role beside systemd's.
 func (h host) install(ctx context.Context, made members.Made) error {

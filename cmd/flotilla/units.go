@@ -44,7 +44,7 @@ func unitCommands() []*cli.Command {
 		if v.waits {
 			flags = append(flags,
 				&cli.BoolFlag{Name: "no-wait", Aliases: []string{"no-block"}, Usage: "return once the wish is durable"},
-				&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "how long to wait"})
+				&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "how long to wait, such as 30s"})
 		}
 		out = append(out, &cli.Command{
 			Name: v.name, Usage: v.usage, ArgsUsage: "UNIT...", Category: groupUnits, Flags: flags,
