@@ -106,7 +106,17 @@ func badFiles() []badInput {
 		{"web.service|no type in Conflicts", xf + "Conflicts=web\n", `web.service:4: Conflicts=web: unit name has no type (did you mean web.service?)`},
 		{"web.service|misspelt type in Conflicts", xf + "Conflicts=a.sevice\n", `web.service:4: Conflicts=a.sevice: unknown unit type "sevice" (did you mean a.service?)`},
 		{"web.service|misspelt type in a glob", xf + "Conflicts=a@*.sevice\n", `web.service:4: Conflicts=a@*.sevice: unknown unit type "sevice" (did you mean a@*.service?)`},
-		{"web.service|no type in a glob", xf + "Conflicts=*-web\n", `web.service:4: Conflicts=*-web: no unit name ends in "-web" (add the type, as in *-web.service)`},
+		{"web.service|no type in a glob", xf + "Conflicts=*-web\n", `web.service:4: Conflicts=*-web: no unit name ends like this (add the type, as in *-web.service)`},
+		{"web.service|no type in a glob without a star", xf + "Conflicts=web@?\n", `web.service:4: Conflicts=web@?: no unit name ends like this (add the type, as in web@?.service)`},
+		{"web@.service|instance itself in MachineOf", xf + "MachineOf=web@%i.service\n", `web@.service:4: MachineOf= names the unit itself (name the unit whose host it should share)`},
+		{"web.service|no-break space", xf + "MachineMetadata=disk=ssd\u00a0\n", `web.service:4: MachineMetadata="disk=ssd\u00a0" is malformed (remove the character that cannot be seen)`},
+		{"web.service|blank after =", xf + "MachineMetadata=disk= ssd\n", `web.service:4: MachineMetadata="disk= ssd" is malformed (remove the blanks around the =)`},
+		{"web.service|negated metadata", xf + "MachineMetadata=disk=!ssd\n", `web.service:4: MachineMetadata=disk=!ssd is malformed (write key=value; other comparisons are not known, and a value that begins with ! stands in double quotes)`},
+		{"web.service|option in a section of systemd's", ok + "Fence=yes\n", `web.service:3: Fence= in [Service] does nothing (write it in [X-Flotilla])`},
+		{"web.service|old option in a section of systemd's", ok + "[Unit]\nX-ConditionMachineID=0123abcd\n", `web.service:4: X-ConditionMachineID= in [Unit] does nothing (write it in [X-Flotilla])`},
+		{"web.service|glob in systemd's Conflicts", ok + "[Unit]\nConflicts=web@*.service\n", `web.service:4: systemd knows no globs in Conflicts= (write it in [X-Flotilla])`},
+		{"web.service|section continues a line", "[Service]\nExecStart=/bin/true \\\n# why\n[X-Flotilla]\n", `web.service:4: section [X-Flotilla] is part of the line before (remove the backslash at the end of the line before)`},
+		{"web.service|section with an invisible letter", ok + "[X-Flo\u200btilla]\n", `web.service:3: unknown section [X-Flo\u200btilla] (write [X-Flotilla])`},
 		{"web.service|path in Conflicts", xf + "Conflicts=/x\n", `web.service:4: Conflicts=/x: "/" may not stand in a unit name (write the name of the unit without its folder)`},
 		{"web.service|path in a glob", xf + "Conflicts=dir/a*\n", `web.service:4: Conflicts=dir/a*: "/" may not stand in a unit name or here in a glob (write the name of the unit without its folder)`},
 		{"web.service|braces in Conflicts", xf + "Conflicts=web@{1..3}.service\n", `web.service:4: Conflicts=web@{1..3}.service: "{" may not stand in a unit name (write web@*.service; braces are for the command line)`},
@@ -168,9 +178,9 @@ func TestBadInputs(t *testing.T) {
 }
 
 func TestVerifyReportsEveryFault(t *testing.T) {
-	err := Verify("web.service", []byte("[X-Flotilla]\nGlobal=maybe\nZone=1\n[Service]\nExecStart=bin/a\nMachineID=ignored\n"))
+	err := Verify("web.service", []byte("[X-Flotilla]\nGlobal=maybe\nZone=1\n[Service]\nExecStart=bin/a\nMachineID=misplaced\n"))
 	faults, ok := err.(Errors)
-	if !ok || len(faults) != 3 || faults[0].Line != 2 || faults[1].Line != 3 || faults[2].Line != 5 {
-		t.Errorf("Verify = %v, want three faults in the order of their lines", err)
+	if !ok || len(faults) != 4 || faults[0].Line != 2 || faults[1].Line != 3 || faults[2].Line != 5 || faults[3].Line != 6 {
+		t.Errorf("Verify = %v, want four faults in the order of their lines", err)
 	}
 }

@@ -111,3 +111,11 @@ func quoted(s string) string {
 	}
 	return strconv.Quote(s)
 }
+
+// visible returns s with escapes for what cannot be seen.
+func visible(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strings.Trim(strconv.Quote(s), `"`)
+	}
+	return s
+}

@@ -56,18 +56,44 @@ func checkGlob(glob string) error {
 	if i := badGlobByte(glob); i >= 0 {
 		return &Error{File: glob, Msg: quoted(runeAt(glob, i)) + " may not stand in a unit name or here in a glob", Hint: globHint(glob[i])}
 	}
-	tail := glob[strings.LastIndexAny(glob, "*?]")+1:]
-	dot := strings.LastIndexByte(tail, '.')
+	if endsInType(glob) {
+		return nil
+	}
+	if dot := strings.LastIndexByte(glob, '.'); dot >= 0 && !strings.ContainsAny(glob[dot:], "*?[]") {
+		msg, hint := typeFault(glob[dot+1:], glob[:dot])
+		return &Error{File: glob, Msg: msg, Hint: hint}
+	}
+	return &Error{File: glob, Msg: "no unit name ends like this", Hint: "add the type, as in " + glob + ".service"}
+}
+
+// endsInType reports whether what glob matches can end in a type that flotilla manages.
+func endsInType(glob string) bool {
+	star := strings.LastIndexByte(glob, '*')
+	tail := places(glob[star+1:])
 	for _, t := range managedTypes() {
-		if dot < 0 && strings.HasSuffix("."+t, tail) || dot >= 0 && tail[dot+1:] == t {
-			return nil
+		end := "." + t
+		n := min(len(tail), len(end))
+		if star < 0 && len(tail) <= len(end) {
+			continue // nothing would be left for the name
+		}
+		if ok, _ := Match(strings.Join(tail[len(tail)-n:], ""), end[len(end)-n:]); ok {
+			return true
 		}
 	}
-	if dot < 0 {
-		return &Error{File: glob, Msg: "no unit name ends in " + quoted(tail), Hint: "add the type, as in " + glob + ".service"}
+	return false
+}
+
+// places cuts a glob without * into what stands for one byte each.
+func places(glob string) []string {
+	var out []string
+	for glob != "" {
+		n := 1
+		if glob[0] == '[' {
+			n = strings.IndexByte(glob, ']') + 1
+		}
+		out, glob = append(out, glob[:n]), glob[n:]
 	}
-	msg, hint := typeFault(tail[dot+1:], strings.TrimSuffix(glob, tail[dot:]))
-	return &Error{File: glob, Msg: msg, Hint: hint}
+	return out
 }
 
 // badGlobByte returns the index of the first byte of a glob that is neither part of its syntax nor may

@@ -29,6 +29,10 @@ func CheckLabel(key, value string) error {
 		return fault("has a value of more than 1024 bytes")
 	case strings.Contains(value, "="), strings.ContainsFunc(value, unicode.IsControl), !utf8.ValidString(value):
 		return fault("has a value with an = or a control character")
+	case strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fault("has a value with a character that cannot be seen")
+	case strings.Trim(value, " ") != value:
+		return fault("has a value that begins or ends with a blank")
 	}
 	return nil
 }

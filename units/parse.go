@@ -95,6 +95,8 @@ func (p *parser) logicalLines() {
 		}
 		if first == 0 {
 			first = p.line
+		} else if name := headerName(text); name != "" && sectionMeant(name) != "" {
+			p.add(p.line, "remove the backslash at the end of the line before", "section [%s] is part of the line before", name)
 		}
 		if continues(text) {
 			joined.WriteString(text[:len(text)-1])
@@ -117,6 +119,15 @@ func (p *parser) logicalLines() {
 	if joined.Len() > 0 {
 		p.logicalLine(joined.String(), first)
 	}
+}
+
+// headerName is the name in a line that would be a section header if it began a logical line, or "".
+func headerName(text string) string {
+	text = strings.Trim(text, whitespace)
+	if len(text) < 2 || text[0] != '[' || text[len(text)-1] != ']' {
+		return ""
+	}
+	return text[1 : len(text)-1]
 }
 
 func isComment(text string) bool {

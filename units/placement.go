@@ -3,6 +3,7 @@ package units
 import (
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // The sections that hold placement options.
@@ -54,6 +55,7 @@ func deprecated(name string) (option, bool) {
 func (f *File) Requirements() (Requirements, error) {
 	p := placement{faults: faults{file: string(f.Name)}, file: f}
 	p.findSection()
+	p.misplaced()
 	if p.section == "" {
 		return Requirements{}, p.err()
 	}
@@ -99,7 +101,7 @@ func (p *placement) findSection() {
 	for _, h := range p.file.sections {
 		if h.name != Section && h.name != OldSection {
 			if meant := sectionMeant(h.name); meant != "" {
-				p.add(h.line, "write ["+meant+"]", "unknown section [%s]", h.name)
+				p.add(h.line, "write ["+meant+"]", "unknown section [%s]", visible(h.name))
 			}
 		}
 	}
@@ -121,6 +123,12 @@ func sectionMeant(name string) string {
 	if len(name) > maxShown {
 		return ""
 	}
+	name = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, name)
 	const joints = "-_. \t‐‑–—"
 	stem := strings.Trim(strings.ToLower(name), joints)
 	if rest, ok := strings.CutPrefix(stem, "x"); ok {
@@ -133,6 +141,24 @@ func sectionMeant(name string) string {
 		return Section
 	}
 	return ""
+}
+
+// misplaced refuses placement options in sections of systemd's, which would pass over them with a line in
+// the journal of the host.
+func (p *placement) misplaced() {
+	names := currentNames()
+	for _, o := range p.file.Options {
+		if strings.HasPrefix(o.Section, "X-") || sectionMeant(o.Section) != "" {
+			continue
+		}
+		_, old := deprecated(o.Name)
+		switch {
+		case o.Name == names[optConflicts] && o.Section == "Unit" && slices.ContainsFunc(strings.Fields(o.Value), IsGlob):
+			p.add(o.Line, "write it in [X-Flotilla]", "systemd knows no globs in Conflicts=")
+		case o.Name != names[optConflicts] && (old || slices.Contains(names[:], o.Name)):
+			p.add(o.Line, "write it in [X-Flotilla]", "%s= in [%s] does nothing", o.Name, o.Section)
+		}
+	}
 }
 
 // collect adds the values of one assignment; an empty one resets the option.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 func (p *placement) machineID() string {
@@ -36,7 +37,7 @@ func (p *placement) machineOf() []Name {
 		switch {
 		case n.IsTemplate():
 			p.add(s.line, "name an instance such as "+string(n.With("1")), "MachineOf=%s is a template, which runs nowhere", n)
-		case n == p.file.Name:
+		case p.itself(n):
 			p.add(s.line, "name the unit whose host it should share", "MachineOf= names the unit itself")
 		default:
 			out = append(out, n)
@@ -75,6 +76,8 @@ func (s setting) looksWrong() string {
 	case !s.plain:
 	case strings.HasPrefix(s.value, "'"), strings.Contains(s.value, "='"):
 		return `write key=value or "key=value"; single quotes would be part of it`
+	case strings.Contains(s.value, "=!"):
+		return `write key=value; other comparisons are not known, and a value that begins with ! stands in double quotes`
 	case strings.Contains(s.value, " #"), strings.Contains(s.value, "\t#"), strings.Contains(s.value, " ; "):
 		return "put the comment on a line of its own, or the value in double quotes"
 	}
@@ -87,6 +90,10 @@ func metadataHint(value string) string {
 		return `write key=value, and several as "a=1" "b=2"`
 	case strings.ContainsAny(value, "!<>~"):
 		return "write key=value; other comparisons are not known"
+	case strings.Contains(value, " =") || strings.Contains(value, "= "):
+		return "remove the blanks around the ="
+	case strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "remove the character that cannot be seen"
 	}
 	return "write key=value"
 }
@@ -100,6 +107,12 @@ func (p *placement) conflicts() []string {
 		out = append(out, s.value)
 	}
 	return sortedSet(out)
+}
+
+// itself reports whether n is the unit of the file or, of a template, what its instances are checked as.
+func (p *placement) itself(n Name) bool {
+	own := p.file.Name
+	return n == own || own.IsTemplate() && n == own.With(templateInstance)
 }
 
 // fault adds what is wrong with one value of an option, if anything.
