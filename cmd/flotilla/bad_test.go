@@ -40,6 +40,35 @@ func badCommandLines() []badWords {
 		{"host label EMPTY a=b", 2, `word 3 of the command line is empty: is a variable of the shell not set?$`},
 		{"logs --host EMPTY", 2, `word 3 of the command line is empty: is a variable of the shell not set?$`},
 		{"logs --host=", 2, `--host has an empty value: is a variable of the shell not set?$`},
+		{"list-units nosuch", 1, `no unit "nosuch.service" in the cluster (flotilla list-unit-files shows what there is)$`},
+		{"list-unit-files there nosuch", 1, `no unit "nosuch.service" in the cluster (flotilla list-unit-files shows what there is)$`},
+		{"logs a -n -3", 2, `--lines -3: want 0 or more$`},
+		{"logs a -n many", 2, `invalid value "many" for flag -n: parse error: see flotilla help logs$`},
+		{"journal", 2, `journal needs a unit: flotilla journal web.service; flotilla logs shows the daemons$`},
+		{"cat", 2, `cat needs a unit: flotilla cat web.service$`},
+		{"list-units -o table", 2, `-o table: want wide, json or yaml$`},
+		{"list-units --fields unit,,sub", 2, `no field "": want some of unit,machine,host,load,active,sub,hash,order,since,message$`},
+		{"list-unit-files --fields state,age", 2, `no field "age": want some of unit,hash,dstate,state,target,global,desc,reason$`},
+		{"list-machines h1", 2, `list-machines takes no arguments, got "h1": flotilla status HOST shows one$`},
+		{"events -o wide", 2, `-o wide: want json$`},
+		{"completion csh", 2, `completion needs bash, zsh or fish: source <(flotilla completion bash)$`},
+		{"logs -n 1 --host h1 h2", 1, `h2 and h1 are two hosts (ask for one of them)$`},
+		{"list-units -o json --fields unit", 2, `-o json and --fields exclude one another: json and yaml have all fields, wide is a choice of them$`},
+		{"list-machines -o wide --fields ip", 2, `-o wide and --fields exclude one another: json and yaml have all fields, wide is a choice of them$`},
+		{"token --text -o json", 2, `--text and --output are two forms of the same: give one of them$`},
+		{"host label h1 a=b a-", 2, `label "a-": a stands before it already$`},
+		{"host label h1 a=b a=c", 2, `label "a=c": a stands before it already$`},
+		{"agent --storm NaN", 2, `--storm NaN: want a part of the hosts, above 0 and up to 1$`},
+		{"agent --storm 7", 2, `--storm 7: want a part of the hosts, above 0 and up to 1$`},
+		{"leave now", 2, `leave takes no arguments, got "now": it is typed on the host that leaves$`},
+		{"init extra", 2, `init takes no arguments, got "extra": flotilla join ADDRESS joins a cluster$`},
+		{"join", 2, `join needs the address of a host of the cluster: flotilla join 10.0.0.1 --token …$`},
+	}
+}
+
+// badStray are words that a command has no use for.
+func badStray() []badWords {
+	return []badWords{
 		{"accept-store x", 2, `accept-store takes no arguments, got "x": see flotilla help accept-store$`},
 		{"failover resume now", 2, `failover resume takes no arguments, got "now": see flotilla help failover resume$`},
 		{"token x", 2, `token takes no arguments, got "x": see flotilla help token$`},
@@ -56,17 +85,11 @@ func badCommandLines() []badWords {
 		{"host frob --help", 2, `host has no command "frob": see flotilla help host$`},
 		{"host label --bogus", 2, `flag provided but not defined: -bogus: see flotilla help host label$`},
 		{"orphan stop --bogus", 2, `flag provided but not defined: -bogus: see flotilla help orphan stop$`},
-		{"list-units nosuch", 1, `no unit "nosuch.service" in the cluster (flotilla list-unit-files shows what there is)$`},
-		{"list-unit-files there nosuch", 1, `no unit "nosuch.service" in the cluster (flotilla list-unit-files shows what there is)$`},
-		{"logs a -n -3", 2, `--lines -3: want 0 or more$`},
-		{"logs a -n many", 2, `invalid value "many" for flag -n: parse error: see flotilla help logs$`},
-		{"journal", 2, `journal needs a unit: flotilla journal web.service; flotilla logs shows the daemons$`},
-		{"cat", 2, `cat needs a unit: flotilla cat web.service$`},
-		{"list-units -o table", 2, `-o table: want wide, json or yaml$`},
-		{"list-units --fields unit,,sub", 2, `no field "": want some of unit,machine,host,load,active,sub,hash,order,since,message$`},
-		{"list-unit-files --fields state,age", 2, `no field "age": want some of unit,hash,dstate,state,target,global,desc,reason$`},
-		{"list-machines h1", 2, `list-machines takes no arguments, got "h1": flotilla status HOST shows one$`},
-		{"events -o wide", 2, `-o wide: want json$`},
+	}
+}
+
+func badHosts() []badWords {
+	return []badWords{
 		{"host frob", 2, `host has no command "frob": see flotilla help host$`},
 		{"host label h1", 2, `host label needs a host and labels: flotilla host label h1 disk=ssd old-$`},
 		{"host label h1 disk", 2, `label "disk": write key=value, or key- to remove it$`},
@@ -76,18 +99,6 @@ func badCommandLines() []badWords {
 		{"host remove h1", 1, `h1 is alive: only an absent host can be removed (run flotilla leave there, or stop its flotilla-agent first)$`},
 		{"orphan stop h1", 2, `orphan stop needs a host and a unit: flotilla orphan stop h1 web.service$`},
 		{"orphan stop h1 web", 1, `web.service is no orphan on h1 (flotilla explain h1 lists them)$`},
-		{"completion csh", 2, `completion needs bash, zsh or fish: source <(flotilla completion bash)$`},
-		{"logs -n 1 --host h1 h2", 1, `h2 and h1 are two hosts (ask for one of them)$`},
-		{"list-units -o json --fields unit", 2, `-o json and --fields exclude one another: json and yaml have all fields, wide is a choice of them$`},
-		{"list-machines -o wide --fields ip", 2, `-o wide and --fields exclude one another: json and yaml have all fields, wide is a choice of them$`},
-		{"token --text -o json", 2, `--text and --output are two forms of the same: give one of them$`},
-		{"host label h1 a=b a-", 2, `label "a-": a stands before it already$`},
-		{"host label h1 a=b a=c", 2, `label "a=c": a stands before it already$`},
-		{"agent --storm NaN", 2, `--storm NaN: want a part of the hosts, above 0 and up to 1$`},
-		{"agent --storm 7", 2, `--storm 7: want a part of the hosts, above 0 and up to 1$`},
-		{"leave now", 2, `leave takes no arguments, got "now": it is typed on the host that leaves$`},
-		{"init extra", 2, `init takes no arguments, got "extra": flotilla join ADDRESS joins a cluster$`},
-		{"join", 2, `join needs the address of a host of the cluster: flotilla join 10.0.0.1 --token …$`},
 	}
 }
 
@@ -193,7 +204,7 @@ func TestBadInputs(t *testing.T) {
 	host := newBench(t, true)
 	empty := host.files(t)
 	n := 0
-	for _, table := range [][]badWords{badCommandLines(), badUnits(), badCertificates(), badMembers()} {
+	for _, table := range [][]badWords{badCommandLines(), badStray(), badHosts(), badUnits(), badCertificates(), badMembers()} {
 		for _, bad := range table {
 			n++
 			before, err := c.Revision(t.Context())
