@@ -102,7 +102,7 @@ func (s *Snapshot) DeleteAlive(id HostID, rev int64, now time.Time) {
 	s.prune(h)
 }
 
-// SetPlaced records a placement.
+// SetPlaced records a placement. A unit that counted as without an order has one now.
 func (s *Snapshot) SetPlaced(p *Placed) {
 	s.host(p.Host).Placed[p.Unit] = p
 	m := s.Placed[p.Unit]
@@ -114,6 +114,7 @@ func (s *Snapshot) SetPlaced(p *Placed) {
 	if len(m) > 1 {
 		s.Several[p.Unit] = true
 	}
+	s.noteOrphan(Where{Host: p.Host, Unit: p.Unit})
 }
 
 // DeletePlaced forgets a placement.

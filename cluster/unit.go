@@ -46,14 +46,17 @@ const (
 	Gone
 )
 
-var orders = [...]string{Loaded: "loaded", Launched: "launched", Draining: "draining", Gone: "gone"}
+// words are the orders' words, by order.
+func words() [Gone + 1]string {
+	return [...]string{Loaded: "loaded", Launched: "launched", Draining: "draining", Gone: "gone"}
+}
 
 // String is the order's word in keys, API and CLI.
 func (o Order) String() string {
 	if o < Loaded || o > Gone {
 		return fmt.Sprintf("order(%d)", int(o))
 	}
-	return orders[o]
+	return words()[o]
 }
 
 // MarshalText writes the order's word; an unknown order is an error.
@@ -61,12 +64,12 @@ func (o Order) MarshalText() ([]byte, error) {
 	if o < Loaded || o > Gone {
 		return nil, fmt.Errorf("unknown order %d", int(o))
 	}
-	return []byte(orders[o]), nil
+	return []byte(words()[o]), nil
 }
 
 // UnmarshalText reads an order's word; an unknown word is an error and leaves o alone.
 func (o *Order) UnmarshalText(b []byte) error {
-	for i, w := range orders {
+	for i, w := range words() {
 		if w != "" && w == string(b) {
 			*o = Order(i)
 			return nil

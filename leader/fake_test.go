@@ -263,10 +263,12 @@ func (f *fake) holds(conditions []cluster.Condition) bool {
 
 // What tests do to the cluster.
 
-func (f *fake) addHost(id cluster.HostID) {
+func (f *fake) addHost(id cluster.HostID) { f.addHostOf(id, "1.0.0") }
+
+func (f *fake) addHostOf(id cluster.HostID, version string) {
 	f.do(func(s *cluster.Snapshot) {
 		s.SetHostInfo(id, &cluster.HostInfo{Name: string(id), Boot: "1"}, time.Now())
-		s.SetAlive(id, &cluster.Alive{Boot: "1", Version: "1.0.0"}, s.Revision)
+		s.SetAlive(id, &cluster.Alive{Boot: "1", Version: version}, s.Revision)
 	})
 }
 

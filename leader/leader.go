@@ -34,8 +34,8 @@ type Store interface {
 	// Barrier makes one write under the term and returns its revision: a mirror that
 	// has reached it has seen why earlier orders were stale.
 	Barrier(ctx context.Context, term cluster.Term) (int64, error)
-	// Check says whether this binary may write beside these daemons into a store with
-	// this schema, without asking anybody.
+	// Check says whether this binary may write beside these daemons, one of each version,
+	// into a store with this schema, without asking anybody.
 	Check(schema string, versions map[cluster.HostID]string) error
 	// Collect deletes contents that nothing has named for a day, and says how many.
 	Collect(ctx context.Context, term cluster.Term) (int, error)
@@ -74,7 +74,7 @@ const (
 	pauseMost    = 5 * time.Second
 	resignWithin = 2 * time.Second // the lease lapses by itself when the store does not answer
 	restMost     = 500 * time.Millisecond
-	restTimes    = 4 // a plan that took d is followed by at most 4 d of rest: at most a fifth of a CPU
+	restTimes    = 4 // a plan that took d is followed by 4 d of rest, a fifth of a CPU; by restMost if d is beyond 125 ms
 )
 
 // Loop is one candidate.
@@ -166,11 +166,18 @@ func (l *Loop) ready() (complete bool, err error) {
 }
 
 func (l *Loop) checkVersions(s *cluster.Snapshot) error {
-	versions := make(map[cluster.HostID]string, len(s.Hosts))
+	first := map[string]cluster.HostID{} // of each version, the host that an error names
 	for id, h := range s.Hosts {
-		if h.Alive != nil && h.Alive.Version != "" {
-			versions[id] = h.Alive.Version
+		if h.Alive == nil || h.Alive.Version == "" {
+			continue
 		}
+		if other, known := first[h.Alive.Version]; !known || id < other {
+			first[h.Alive.Version] = id
+		}
+	}
+	versions := make(map[cluster.HostID]string, len(first))
+	for version, id := range first {
+		versions[id] = version
 	}
 	return l.store.Check(s.Store.Schema, versions)
 }

@@ -11,6 +11,7 @@ import (
 
 	"flotilla/cluster"
 	"flotilla/leader"
+	"flotilla/leader/plan"
 )
 
 type orders = map[cluster.HostID]cluster.Order
@@ -87,16 +88,14 @@ func TestSaysWhatWaits(t *testing.T) {
 		l, stop := f.run(leader.Options{})
 		defer stop()
 		synctest.Wait()
-		if got, want := l.Reason("web.service"), "no host: none has joined yet"; got != want {
-			t.Errorf("Reason(web.service) = %q, want %q", got, want)
-		}
-		if got := l.Reason("other.service"); got != "" {
-			t.Errorf("Reason(other.service) = %q, want none", got)
+		want := []plan.Refusal{{Unit: "web.service", Reason: "no host: none has joined yet"}}
+		if diff := cmp.Diff(want, l.Latest().Waiting); diff != "" {
+			t.Errorf("Latest().Waiting (-want +got):\n%s", diff)
 		}
 		f.addHost("aaaaaaaa")
 		synctest.Wait()
-		if got := l.Reasons(); len(got) != 0 {
-			t.Errorf("Reasons() = %v, want none", got)
+		if got := l.Latest().Waiting; len(got) != 0 {
+			t.Errorf("Latest().Waiting = %v, want none", got)
 		}
 	})
 }
@@ -358,7 +357,7 @@ func TestVersionThatMayNotWriteDoesNotLead(t *testing.T) {
 		l, stop := f.run(leader.Options{})
 		defer stop()
 		synctest.Wait()
-		f.addHost("bbbbbbbb")
+		f.addHostOf("bbbbbbbb", "1.2.0")
 		f.launch("web.service")
 		time.Sleep(time.Minute)
 		if got, want := f.counts(), (counts{Campaigns: 1, Resigned: 1}); got != want {
@@ -421,6 +420,27 @@ func TestOrderThatCannotBeWrittenWaitsAlone(t *testing.T) {
 		synctest.Wait()
 		if diff := cmp.Diff(orders{"aaaaaaaa": cluster.Launched}, f.placed("big.service")); diff != "" {
 			t.Errorf("placed after its head changed (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A leader asks about each version once, not about each of thousands of hosts.
+func TestChecksEachVersionOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		var asked map[cluster.HostID]string
+		f.check = func(v map[cluster.HostID]string) error {
+			asked = v
+			return nil
+		}
+		for _, h := range []cluster.HostID{"cccccccc", "aaaaaaaa", "bbbbbbbb"} {
+			f.addHost(h)
+		}
+		_, stop := f.run(leader.Options{})
+		defer stop()
+		synctest.Wait()
+		if diff := cmp.Diff(map[cluster.HostID]string{"aaaaaaaa": "1.0.0"}, asked); diff != "" {
+			t.Errorf("asked (-want +got):\n%s", diff)
 		}
 	})
 }

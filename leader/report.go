@@ -1,8 +1,6 @@
 package leader
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"flotilla/cluster"
@@ -18,7 +16,7 @@ type Report struct {
 	Planned time.Time    // when the newest plan was made
 	Waiting []plan.Refusal
 	Storm   *plan.Storm
-	Absent  int   // known hosts
+	Absent  int   // hosts that are known, absent and not removed
 	Err     error // why this candidate cannot lead or write at the moment
 }
 
@@ -27,21 +25,6 @@ func (l *Loop) Latest() Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.latest
-}
-
-// Reasons are the units that wait, by name, with one sentence each.
-func (l *Loop) Reasons() []plan.Refusal { return l.Latest().Waiting }
-
-// Reason is the sentence of one unit, "" without one.
-func (l *Loop) Reason(u cluster.Unit) string {
-	list := l.Reasons()
-	i, ok := slices.BinarySearchFunc(list, u, func(r plan.Refusal, u cluster.Unit) int {
-		return strings.Compare(string(r.Unit), string(u))
-	})
-	if !ok {
-		return ""
-	}
-	return list[i].Reason
 }
 
 // begin and end mark a term. The error of the time before stays until a plan succeeds.

@@ -116,7 +116,9 @@ func (s *Store) lead(ctx context.Context, term cluster.Term, id LeaseID, ttl tim
 }
 
 // Ctx is alive while the leadership is sure: it ends before the lease can lapse, that
-// is two thirds of the TTL after the last confirmed renewal was sent.
+// is two thirds of the TTL after the last confirmed renewal was sent. It counts on a clock
+// that stands still while the machine sleeps: after a suspend only the term in each write
+// says whether this leadership goes on.
 func (l *Leadership) Ctx() context.Context { return l.ctx }
 
 // ring ends the term unless a renewal was confirmed meanwhile.

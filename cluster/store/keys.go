@@ -104,14 +104,14 @@ func (k keys) parse(key string) parsed {
 	if !ok {
 		return parsed{}
 	}
-	switch key {
-	case k.store():
+	switch rest { // as the functions above put them together
+	case "store":
 		return parsed{kind: kindStore}
-	case k.failover():
+	case "failover":
 		return parsed{kind: kindFailover}
-	case k.leader():
+	case "leader":
 		return parsed{kind: kindLeader}
-	case k.hostsEpoch():
+	case "epoch/hosts":
 		return parsed{kind: kindHostsEpoch}
 	}
 	folder, name, _ := strings.Cut(rest, "/")

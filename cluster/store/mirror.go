@@ -277,12 +277,8 @@ type attempts struct{ last time.Duration }
 
 func (p *attempts) wait(ctx context.Context) error {
 	p.last = min(max(2*p.last, pauseFirst), pauseMost)
-	t := time.NewTimer(p.last)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
+	if !pause(ctx, p.last) {
 		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
+	return nil
 }

@@ -19,7 +19,8 @@ type decoder struct {
 	clock  func() time.Time
 	snap   *cluster.Snapshot
 	blobs  *blobCache
-	broken map[string]broken // by key
+	broken map[string]broken                // by key
+	of     map[cluster.Unit]map[string]bool // the keys of broken, by unit
 }
 
 type broken struct {
@@ -28,20 +29,35 @@ type broken struct {
 }
 
 func newDecoder(k keys, clock func() time.Time, blobs *blobCache) *decoder {
-	return &decoder{keys: k, clock: clock, snap: cluster.NewSnapshot(), blobs: blobs, broken: map[string]broken{}}
+	return &decoder{keys: k, clock: clock, snap: cluster.NewSnapshot(), blobs: blobs, broken: map[string]broken{}, of: map[cluster.Unit]map[string]bool{}}
 }
 
 // finish ends a batch: the snapshot is complete if nothing that concerns all is unreadable.
 func (d *decoder) finish(rev int64) {
 	d.blobs.sweep()
 	d.snap.Revision = rev
-	d.snap.Complete = d.snap.Store.ID != ""
-	for _, b := range d.broken {
-		if b.unit == "" {
-			d.snap.Complete = false
-		}
+	d.snap.Complete = d.snap.Store.ID != "" && len(d.of[""]) == 0
+}
+
+// setBroken notes that a key cannot be decoded, and mended that it can.
+func (d *decoder) setBroken(key string, b broken) {
+	d.broken[key] = b
+	if d.of[b.unit] == nil {
+		d.of[b.unit] = map[string]bool{}
+	}
+	d.of[b.unit][key] = true
+}
+
+func (d *decoder) mended(key string) {
+	u := d.broken[key].unit
+	delete(d.broken, key)
+	if delete(d.of[u], key); len(d.of[u]) == 0 {
+		delete(d.of, u)
 	}
 }
+
+// faultsNamed is how many keys a fault names; the rest it counts.
+const faultsNamed = 5
 
 // fault names what cannot be decoded or is missing, or nil.
 func (d *decoder) fault() error {
@@ -49,8 +65,14 @@ func (d *decoder) fault() error {
 	if d.snap.Store.ID == "" {
 		errs = append(errs, ErrNoStore)
 	}
-	for _, k := range slices.Sorted(maps.Keys(d.broken)) {
+	if len(d.broken) == 0 {
+		return errors.Join(errs...)
+	}
+	for _, k := range slices.Sorted(maps.Keys(d.broken))[:min(len(d.broken), faultsNamed)] {
 		errs = append(errs, d.broken[k].err)
+	}
+	if more := len(d.broken) - faultsNamed; more > 0 {
+		errs = append(errs, fmt.Errorf("and %d more keys: %w", more, ErrCorrupt))
 	}
 	return errors.Join(errs...)
 }
@@ -59,7 +81,9 @@ func (d *decoder) fault() error {
 func (d *decoder) event(e Event, fetched map[units.Hash][]byte) {
 	k := d.keys.parse(e.Key)
 	old, was := d.broken[e.Key]
-	delete(d.broken, e.Key)
+	if was {
+		d.mended(e.Key)
+	}
 	if e.Deleted {
 		d.remove(k, e.ModRev)
 	} else if err := d.put(k, e.KeyValue, fetched); err != nil {
@@ -67,7 +91,7 @@ func (d *decoder) event(e Event, fetched map[units.Hash][]byte) {
 		if k.kind == kindUnit || k.kind == kindStatus {
 			b.unit = k.unit
 		}
-		d.broken[e.Key] = b
+		d.setBroken(e.Key, b)
 		d.rehead(b.unit)
 	}
 	if was {

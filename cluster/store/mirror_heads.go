@@ -161,12 +161,8 @@ func (d *decoder) judge(u *cluster.UnitHead) {
 	if u.Bad != "" {
 		return
 	}
-	first := ""
-	for key, b := range d.broken {
-		if b.unit == u.Name && (first == "" || key < first) {
-			first = key
-			u.Bad = b.err.Error()
-		}
+	if keys := d.of[u.Name]; len(keys) > 0 {
+		u.Bad = d.broken[slices.Min(slices.Collect(maps.Keys(keys)))].err.Error()
 	}
 }
 

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,5 +65,34 @@ func TestContentAfterItsHeads(t *testing.T) {
 	}
 	if len(d.blobs.waiting[late]) != 0 || len(d.blobs.waiting[other]) != 1 {
 		t.Errorf("waiting = %v, want moved.service alone", d.blobs.waiting)
+	}
+}
+
+// TestFaultOfManyKeys: thousands of keys of a later version are one line, and each head is
+// judged by its own keys alone.
+func TestFaultOfManyKeys(t *testing.T) {
+	const many = 20_000
+	d := newDecoder(newKeys(""), time.Now, newBlobCache())
+	d.snap.Store.ID = "x"
+	begun := time.Now()
+	for i := range many {
+		w := cluster.Where{Host: "h", Unit: cluster.Unit(fmt.Sprintf("u%05d.service", i))}
+		d.snap.SetUnit(&cluster.UnitHead{Name: w.Unit, File: &units.File{}})
+		d.event(Event{KeyValue: KeyValue{Key: d.keys.status(w), Value: []byte("?")}}, nil)
+	}
+	d.finish(1)
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("%d unreadable keys took %s, want seconds at most", many, took)
+	}
+	if got := d.fault().Error(); !errors.Is(d.fault(), ErrCorrupt) || strings.Count(got, "\n") != faultsNamed || !strings.Contains(got, "and 19995 more keys") {
+		t.Errorf("fault = %s, want %d keys and a count of the others", got, faultsNamed)
+	}
+	if u := d.snap.Units["u00007.service"]; u.Bad == "" || !d.snap.Complete {
+		t.Errorf("u00007.service is bad: %q, complete %v, want its own fault only", u.Bad, d.snap.Complete)
+	}
+	w := cluster.Where{Host: "h", Unit: "u00007.service"}
+	d.event(Event{KeyValue: KeyValue{Key: d.keys.status(w)}, Deleted: true}, nil)
+	if u := d.snap.Units[w.Unit]; u.Bad != "" {
+		t.Errorf("u00007.service after its key was mended is bad: %q", u.Bad)
 	}
 }

@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -43,20 +46,35 @@ func (s *Store) readAll(ctx context.Context) ([]KeyValue, int64, error) {
 		Prefix(k.hosts()), Prefix(k.infos()), Prefix(k.alives()),
 		Prefix(k.units()), Prefix(k.orders()), Prefix(k.statuses()), Prefix(k.orphans()), Prefix(k.destroyedAll()),
 	}
-	var out []KeyValue
-	var rev int64
-	for _, r := range ranges {
-		r.Revision = rev
-		at, err := s.scan(ctx, r, func(kv KeyValue) error {
-			out = append(out, kv)
+	parts := make([][]KeyValue, len(ranges))
+	read := func(ctx context.Context, i int, at int64) (int64, error) {
+		r := ranges[i]
+		r.Revision = at
+		rev, err := s.scan(ctx, r, func(kv KeyValue) error {
+			parts[i] = append(parts[i], kv)
 			return nil
 		})
 		if err != nil {
-			return nil, 0, fmt.Errorf("load: %w", err)
+			return 0, fmt.Errorf("load: %w", err)
 		}
-		rev = at
+		return rev, nil
 	}
-	return out, rev, nil
+	rev, err := read(ctx, 0, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxReads)
+	for i := 1; i < len(ranges); i++ {
+		g.Go(func() error {
+			_, err := read(ctx, i, rev)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, 0, err
+	}
+	return slices.Concat(parts...), rev, nil
 }
 
 // fetch reads the contents that heads among the events name and that are neither at hand

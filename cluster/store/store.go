@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"flotilla/cluster"
 	"flotilla/units"
 )
@@ -123,32 +125,47 @@ func (s *Store) scan(ctx context.Context, r Range, f func(KeyValue) error) (int6
 	}
 }
 
-// many reads single keys, up to chunk of them in one transaction; a missing key is a
-// KeyValue with ModRev 0. Two chunks need not be of the same revision.
+// maxReads is how many parts of one large reading are asked for at once.
+const maxReads = 4
+
+// many reads single keys, up to chunk of them in one transaction and several at a time; a
+// missing key is a KeyValue with ModRev 0. Two chunks need not be of the same revision.
 func (s *Store) many(ctx context.Context, names []string, chunk int) ([]KeyValue, error) {
-	out := make([]KeyValue, 0, len(names))
-	for len(names) > 0 {
-		n := min(chunk, len(names))
-		// A compare that never holds makes the transaction read its Else.
-		t := Txn{If: []Compare{{Key: s.keys.store(), Target: CreateRev, Rev: 1 << 62}}}
-		for _, k := range names[:n] {
-			t.Else = append(t.Else, Range{Key: k})
-		}
-		res, err := s.b.Txn(ctx, t)
-		if err != nil {
-			return nil, fmt.Errorf("read %d keys from %s on: %w", n, names[0], err)
-		}
-		if res.Succeeded || len(res.Else) != n {
-			return nil, fmt.Errorf("read %d keys from %s on: %d answers", n, names[0], len(res.Else))
-		}
-		for i, r := range res.Else {
-			kv := KeyValue{Key: names[i]}
-			if len(r.KVs) > 0 {
-				kv = r.KVs[0]
-			}
-			out = append(out, kv)
-		}
-		names = names[n:]
+	out := make([]KeyValue, len(names))
+	if len(names) <= chunk {
+		return out, s.few(ctx, names, out)
 	}
-	return out, nil
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxReads)
+	for at := 0; at < len(names); at += chunk {
+		end := min(at+chunk, len(names))
+		g.Go(func() error { return s.few(ctx, names[at:end], out[at:end]) })
+	}
+	return out, g.Wait()
+}
+
+// few reads keys in one transaction.
+func (s *Store) few(ctx context.Context, names []string, out []KeyValue) error {
+	if len(names) == 0 {
+		return nil
+	}
+	// A compare that never holds makes the transaction read its Else.
+	t := Txn{If: []Compare{{Key: s.keys.store(), Target: CreateRev, Rev: 1 << 62}}}
+	for _, k := range names {
+		t.Else = append(t.Else, Range{Key: k})
+	}
+	res, err := s.b.Txn(ctx, t)
+	if err != nil {
+		return fmt.Errorf("read %d keys from %s on: %w", len(names), names[0], err)
+	}
+	if res.Succeeded || len(res.Else) != len(names) {
+		return fmt.Errorf("read %d keys from %s on: %d answers", len(names), names[0], len(res.Else))
+	}
+	for i, r := range res.Else {
+		out[i] = KeyValue{Key: names[i]}
+		if len(r.KVs) > 0 {
+			out[i] = r.KVs[0]
+		}
+	}
+	return nil
 }

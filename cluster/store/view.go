@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -180,7 +181,7 @@ func watchFault(ctx context.Context, batch WatchEvents, ok bool) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case !ok:
-		return fmt.Errorf("watch ended without a reason")
+		return errors.New("watch ended without a reason")
 	default:
 		return fmt.Errorf("watch: %w", batch.Err)
 	}

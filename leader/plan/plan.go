@@ -91,7 +91,7 @@ type Result struct {
 	Decisions []Decision
 	Waiting   []Refusal // by unit name
 	Storm     *Storm    // set while the storm brake holds
-	Absent    int       // known hosts that are absent
+	Absent    int       // hosts that are known, absent and not removed
 	Next      time.Time // when the plan can change by itself; zero = only with the snapshot
 }
 
