@@ -1,12 +1,22 @@
 package units
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
 
 // badInput is something a user might write, with the one line that answers it.
 type badInput struct{ name, in, want string }
+
+// manyPeers names as many units in MachineOf, one to a line.
+func manyPeers(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "MachineOf=db%d.service\n", i)
+	}
+	return b.String()
+}
 
 func badNames() []badInput {
 	return []badInput{
@@ -97,6 +107,7 @@ func badFiles() []badInput {
 		{"web.service|machine id", ok + "[X-Flotilla]\nMachineID=host-1\n", `web.service:4: MachineID=host-1 is not a machine id (write the 32 hexadecimal digits of /etc/machine-id, or the first 8)`},
 		{"web.service|two machines", ok + "[X-Flotilla]\nMachineID=0123abcd\nMachineID=1123abcd\n", `web.service:5: MachineID= is set to another machine on line 4 (keep one of them, or use MachineMetadata=)`},
 		{"web.service|glob in MachineOf", ok + "[X-Flotilla]\nMachineOf=db@*.service\n", `web.service:4: MachineOf= takes no globs (name each unit in full)`},
+		{"web.service|too many in MachineOf", ok + "[X-Flotilla]\n" + manyPeers(65), `web.service:68: MachineOf= names 65 units, 64 is the most (name one unit that is with the others already)`},
 		{"web.service|no type in MachineOf", ok + "[X-Flotilla]\nMachineOf=db\n", `web.service:4: MachineOf=db: unit name has no type (did you mean db.service?)`},
 		{"web.service|template in MachineOf", ok + "[X-Flotilla]\nMachineOf=db@.service\n", `web.service:4: MachineOf=db@.service is a template, which runs nowhere (name an instance such as db@1.service)`},
 		{"web.service|itself in MachineOf", ok + "[X-Flotilla]\nMachineOf=%n\n", `web.service:4: MachineOf= names the unit itself (name the unit whose host it should share)`},

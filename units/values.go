@@ -23,6 +23,10 @@ func (p *placement) machineID() string {
 	return id
 }
 
+// maxPeers is how many units MachineOf may name: an order rests on each of them, and one
+// write of the store holds 128 conditions.
+const maxPeers = 64
+
 func (p *placement) machineOf() []Name {
 	var out []Name
 	for _, s := range p.set[optMachineOf] {
@@ -43,7 +47,11 @@ func (p *placement) machineOf() []Name {
 			out = append(out, n)
 		}
 	}
-	return sortedSet(out)
+	out = sortedSet(out)
+	if len(out) > maxPeers {
+		p.add(p.lastLine(optMachineOf), "name one unit that is with the others already", "MachineOf= names %d units, %d is the most", len(out), maxPeers)
+	}
+	return out
 }
 
 func (p *placement) metadata() []Requirement {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"flotilla/cluster"
 	"flotilla/leader/plan"
 )
 
@@ -13,13 +14,16 @@ import (
 func TestOrderBeyondOneWrite(t *testing.T) {
 	w := newWorld(t)
 	w.addHost("a")
-	var peers []string
+	var peers []cluster.Unit
 	for i := range 130 {
 		name := fmt.Sprintf("peer%03d.service", i)
 		w.unit(name, "launched")
-		peers = append(peers, "MachineOf="+name)
+		peers = append(peers, cluster.Unit(name))
 	}
-	w.unit("big.service", "launched", peers...)
+	w.unit("big.service", "launched")
+	big := *w.snap.Units["big.service"]
+	big.Req.MachineOf = peers // more than a file may name
+	w.snap.SetUnit(&big)
 	r := plan.Plan(w.snap, w.opt, w.now)
 	for _, d := range r.Decisions {
 		if len(d.Orders.If) > 120 {
