@@ -148,7 +148,10 @@ func TestRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone, here := cluster.HostID(strings.Repeat("a", 32)), cluster.HostID(strings.Repeat("b", 32))
-	if _, err := st.PutHostSpec(ctx, gone, 0, cluster.HostSpec{Removed: &cluster.Note{Who: "x"}}); err != nil {
+	if _, _, err := st.EditHostSpec(ctx, gone, 0, func(h *cluster.HostSpec) error {
+		h.Removed = &cluster.Note{Who: "x"}
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	d := &Daemon{store: st}

@@ -23,20 +23,11 @@ func (s *Store) HostSpec(ctx context.Context, id cluster.HostID) (cluster.HostSp
 	return spec, kv.ModRev, nil
 }
 
-// PutHostSpec replaces what operators say of a host, and raises the hosts' epoch in
-// the same transaction, so that no decision made on the old word is written any
-// more. IfMatch is as in UnitChange. It returns the mod revision.
-func (s *Store) PutHostSpec(ctx context.Context, id cluster.HostID, ifMatch int64, spec cluster.HostSpec) (int64, error) {
-	_, rev, err := s.EditHostSpec(ctx, id, ifMatch, func(h *cluster.HostSpec) error {
-		*h = spec
-		return nil
-	})
-	return rev, err
-}
-
-// EditHostSpec changes what operators say of a host, on the newest word. edit may be
-// called more than once; its error is returned. A change that changes nothing is not
-// written. It returns the spec and its mod revision.
+// EditHostSpec changes what operators say of a host, on the newest word, and raises the
+// hosts' epoch in the same transaction, so that no decision made on the old word is written
+// any more. ifMatch is the mod revision that the word must have, 0 for any and MustNotExist for
+// none: ErrConflict. edit may be called more than once; its error is returned. A change that
+// changes nothing is not written. It returns the spec and its mod revision.
 func (s *Store) EditHostSpec(ctx context.Context, id cluster.HostID, ifMatch int64, edit func(*cluster.HostSpec) error) (cluster.HostSpec, int64, error) {
 	if err := checkPart(string(id)); err != nil {
 		return cluster.HostSpec{}, 0, fmt.Errorf("host id %q: %w", id, err)

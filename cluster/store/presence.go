@@ -167,16 +167,8 @@ func (s *Store) Remaining(ctx context.Context, l Lease) (time.Duration, error) {
 	return left, nil
 }
 
-// Holds asks the quorum whether this life still goes on: nil, ErrLapsed when the
-// key is gone, a *TakenError when another has it.
-func (s *Store) Holds(ctx context.Context, l Lease) error {
-	kv, ok, _, err := s.one(ctx, s.keys.alive(l.Host))
-	if err != nil {
-		return err
-	}
-	return s.holds(l, kv, ok)
-}
-
+// holds judges a reading of a host's sign of life: nil when this life still goes on, ErrLapsed when
+// the key is gone, a *TakenError when another has it.
 func (s *Store) holds(l Lease, kv KeyValue, ok bool) error {
 	if !ok {
 		return fmt.Errorf("host %s: %w", l.Host, ErrLapsed)
