@@ -43,9 +43,9 @@ func (s *Script) World() *World { return s.w }
 //	wait DURATION
 //	power off|on HOST          agent kill|term|start HOST
 //	cut|join HOST              freeze|thaw HOST
-//	store away|back|wiped|renewed|accepted
+//	store away|refusing|back|wiped|renewed|accepted   away answers nothing, refusing is no etcd at all
 //	leader stall|go            hold the leader's writes up until after its lease, or let them go
-//	orders deleted             all of them, behind everybody's back
+//	orders|heads deleted       all of them, behind everybody's back
 //	unit damaged UNIT          its head does not decode any more
 //	failover resume            orphans stopped
 //	show                       what runs where, and what agents did since the last show
@@ -64,7 +64,7 @@ func (s *Script) Do(line string) (string, error) {
 		return s.show(), nil
 	}
 	word := f[0]
-	if len(f) > 1 && (word == "power" || word == "agent" || word == "store" || word == "leader" || word == "orders" || word == "unit" || word == "failover" || word == "orphans") {
+	if len(f) > 1 && (word == "power" || word == "agent" || word == "store" || word == "leader" || word == "orders" || word == "heads" || word == "unit" || word == "failover" || word == "orphans") {
 		word += " " + f[1]
 		f = f[1:]
 	}
@@ -156,6 +156,9 @@ func (s *Script) storeCommand(word string) (err error, ok bool) { //nolint:reviv
 	case "store away", "store back":
 		w.Judge.troubled(nil, word == "store away")
 		w.Store.Down(word == "store away")
+	case "store refusing":
+		w.Judge.troubled(nil, true)
+		w.Store.Refuse()
 	case "store wiped":
 		w.Judge.troubled(nil, true)
 		w.Store.Wipe()
@@ -177,10 +180,9 @@ func (s *Script) storeCommand(word string) (err error, ok bool) { //nolint:reviv
 			}
 		}
 	case "orders deleted":
-		_, err := w.Store.Observer().Txn(context.Background(), store.Txn{Then: []store.Op{
-			{Key: prefix + "to/", DeletePrefix: true}, {Key: signature, Value: []byte(vandal + "@0")},
-		}})
-		return err, true
+		return s.vandal("to/"), true
+	case "heads deleted":
+		return s.vandal("unit/"), true
 	case "failover resume":
 		_, err := w.User().ResumeFailover(context.Background(), me())
 		return err, true
@@ -190,6 +192,14 @@ func (s *Script) storeCommand(word string) (err error, ok bool) { //nolint:reviv
 		return nil, false
 	}
 	return nil, true
+}
+
+// vandal deletes all keys that begin so.
+func (s *Script) vandal(keys string) error {
+	_, err := s.w.Store.Observer().Txn(context.Background(), store.Txn{Then: []store.Op{
+		{Key: prefix + keys, DeletePrefix: true}, {Key: signature, Value: []byte(vandal + "@0")},
+	}})
+	return err
 }
 
 // hostCommand carries out what concerns one host.

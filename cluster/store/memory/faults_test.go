@@ -162,6 +162,33 @@ func TestDown(t *testing.T) {
 	})
 }
 
+// TestRefuse: no etcd at all is not one that says nothing.
+func TestRefuse(t *testing.T) {
+	kind(t, func(t *testing.T, s *memory.Store) {
+		id := mustGrant(t, s, 10*time.Second)
+		rev := mustPut(t, s, "alive", "", id)
+		ch := s.Watch(t.Context(), "alive", rev+1)
+		synctest.Wait()
+		began := time.Now()
+		s.Refuse()
+		if batch := <-ch; batch.Err == nil {
+			t.Errorf("Watch(refused) = got %+v, want an error", batch)
+		}
+		if _, err := s.Renew(t.Context(), id); err == nil || errors.Is(err, store.ErrLeaseNotFound) {
+			t.Errorf("Renew(refused) = got %v, want a temporary error", err)
+		}
+		if _, err := s.Txn(t.Context(), store.Txn{Then: []store.Op{{Key: "a"}}}); err == nil || errors.Is(err, store.ErrAmbiguous) {
+			t.Errorf("Txn(refused) = got %v, want an error that says that nothing was written", err)
+		}
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("a refusal took %v, want none", waited)
+		}
+		time.Sleep(time.Minute) // virtual: longer than the lease
+		s.Down(false)
+		wantValues(t, s, map[string]string{"alive": ""})
+	})
+}
+
 func TestLeaderChange(t *testing.T) {
 	kind(t, func(t *testing.T, s *memory.Store) {
 		start := time.Now()

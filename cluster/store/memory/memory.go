@@ -49,6 +49,7 @@ var (
 	errWatch   = errors.New("watch was canceled by the store")
 	errWiped   = errors.New("connection lost: store was wiped")
 	errRefused = errors.New("etcd leader changed, request refused")
+	errNobody  = errors.New("connection refused")
 )
 
 // Store is a store in memory. It is itself a store.Backend: the client without a name.
@@ -63,6 +64,7 @@ type Store struct {
 	rng      *rand.Rand
 	clients  map[string]*Client
 	down     bool
+	nobody   bool // while down, requests are refused instead of unanswered
 	readOnly bool
 	changed  chan struct{} // closed and replaced when down or a client's cut changes
 	onCommit func(rev int64, events []store.Event)
@@ -156,7 +158,17 @@ func (s *Store) Down(down bool) {
 	if s.down && !down {
 		s.lengthenLeases()
 	}
-	s.down = down
+	s.down, s.nobody = down, false
+	s.notify()
+}
+
+// Refuse takes the store away as Down(true) does, but as a host does on which no etcd runs: it
+// refuses connections at once, and breaks watches. Down(false) brings it back.
+func (s *Store) Refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.breakWatches(errNobody, func(w *watcher) bool { return !w.above })
+	s.down, s.nobody = true, true
 	s.notify()
 }
 
@@ -236,10 +248,17 @@ func (s *Store) gate(ctx context.Context, c *Client, reply bool) (waited bool, e
 	for {
 		s.mu.Lock()
 		blocked := s.down || c.cut == CutAll || (c.cut == CutReplies && reply)
+		refused := s.nobody && c.cut == CutNone
 		changed := s.changed
 		s.mu.Unlock()
 		if !blocked || c.above {
 			return waited, ctx.Err()
+		}
+		if refused && !reply {
+			return waited, errNothing{errNobody}
+		}
+		if refused {
+			return waited, errNobody
 		}
 		waited = true
 		select {

@@ -23,6 +23,7 @@ type watcher struct {
 	pending []pending
 	err     error
 	wake    chan struct{} // capacity 1
+	above   bool          // of a client that nothing keeps from the store
 }
 
 // pending is one revision that was not delivered yet.
@@ -36,7 +37,7 @@ func (c *Client) Watch(ctx context.Context, prefix string, from int64) <-chan st
 	out := make(chan store.WatchEvents, 1)
 	started := c.s.start(func() {
 		defer close(out)
-		w := &watcher{prefix: prefix, from: from, wake: make(chan struct{}, 1)}
+		w := &watcher{prefix: prefix, from: from, wake: make(chan struct{}, 1), above: c.above}
 		err := c.watch(ctx, w, out)
 		if ctx.Err() != nil {
 			return
