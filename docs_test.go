@@ -26,6 +26,10 @@ var (
 	commandLine = regexp.MustCompile(`(?:^|[\s'"(/;&|])flotilla ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?(?:[\s'");.]|$)`)
 	hintCommand = regexp.MustCompile(`'flotilla ([a-z][a-z-]*)`)
 	inlineCode  = regexp.MustCompile("`([^`]+)`")
+	fileName    = regexp.MustCompile(`^[A-Za-z0-9._][A-Za-z0-9._/-]*$`)
+	ourEnding   = regexp.MustCompile(`\.(go|md|sh|bu|txt|mod)$`)
+	testFunc    = regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(`)
+	testName    = regexp.MustCompile(`\bTest[A-Z]\w*`)
 	longFlag    = regexp.MustCompile(`--[a-z][a-z-]*`)
 )
 
@@ -49,6 +53,96 @@ func TestLinksResolve(t *testing.T) {
 					t.Errorf("%s:%d: the link %s leads nowhere", d.path, i+1, m[1])
 				}
 			}
+		}
+	}
+}
+
+// TestNamedFilesExist: a path between backticks that begins with a folder of the module, or ends
+// as our files do, is one of its files.
+func TestNamedFilesExist(t *testing.T) {
+	files := moduleFiles(t)
+	for _, d := range documents(t) {
+		for i, line := range d.lines {
+			for _, m := range inlineCode.FindAllStringSubmatch(line, -1) {
+				if named := m[1]; !namesFile(files, path.Dir(d.path), named) {
+					t.Errorf("%s:%d: there is no %s", d.path, i+1, named)
+				}
+			}
+		}
+	}
+}
+
+// moduleFiles are the files and folders of the module, by their paths.
+func moduleFiles(t *testing.T) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (p == ".git" || p == "bin" || p == ".flotilla") {
+			return filepath.SkipDir
+		}
+		out[p] = true
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// namesFile is false for what looks like a file of the module and is none. A mere name may
+// be that of a file in any folder.
+func namesFile(files map[string]bool, dir, named string) bool {
+	top, _, inside := strings.Cut(named, "/")
+	if !fileName.MatchString(named) || !ourEnding.MatchString(named) && !(inside && files[top]) {
+		return true
+	}
+	if named = path.Clean(named); files[named] || files[path.Join(dir, named)] {
+		return true
+	}
+	for f := range files {
+		if !inside && path.Base(f) == named {
+			return true
+		}
+	}
+	return false
+}
+
+// TestNamedTestsExist: a test that a document names is one.
+func TestNamedTestsExist(t *testing.T) {
+	known := map[string]bool{}
+	for f := range moduleFiles(t) {
+		if !strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range testFunc.FindAllStringSubmatch(string(data), -1) {
+			known[m[1]] = true
+		}
+	}
+	for _, d := range documents(t) {
+		for i, line := range d.lines {
+			for _, name := range testName.FindAllString(line, -1) {
+				if !known[name] {
+					t.Errorf("%s:%d: there is no test %s", d.path, i+1, name)
+				}
+			}
+		}
+	}
+}
+
+// TestNamesFile: the check of named files sees one that is not there.
+func TestNamesFile(t *testing.T) {
+	files := map[string]bool{"docs": true, "docs/api.md": true, "e2e": true, "e2e/run": true, "arch_test.go": true}
+	for named, want := range map[string]bool{
+		"docs/api.md": true, "docs/": true, "e2e/run": true, "arch_test.go": true, "api.md": true, "../e2e/run": true,
+		"docs/none.md": false, "e2e/runs": false, "hosts.md": false, "anchors/reboots.md": false, "none_test.go": false,
+		"alive/<host>": true, "flotilla status": true, "/etc/hosts": true, "to/x": true, "web.service": true, "e2e/*": true,
+	} {
+		if got := namesFile(files, "docs", named); got != want {
+			t.Errorf("namesFile(%s) = %v, want %v", named, got, want)
 		}
 	}
 }
