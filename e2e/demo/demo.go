@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +25,7 @@ const (
 type demo struct {
 	lab   string // its name; there is one demo on a machine
 	bed   *testbed.Bed
+	runs  map[string]api.Instance // after the kill, when all was whole again
 	log   io.Writer
 	steps *steps
 }
@@ -107,18 +110,32 @@ func (d *demo) kill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	moved, untouched := 0, 0
-	for name, was := range before {
-		switch now := after[name]; {
-		case was.Host == victim.MachineID():
-			moved++
-		case now.Host == was.Host && now.Invocation == was.Invocation:
-			untouched++
-		}
+	moved, untouched, err := compare(before, after, victim.MachineID())
+	if err != nil {
+		return err
 	}
+	d.runs = after
 	d.steps.done("%s killed: noticed after %.1fs, whole again after %.1fs, %d moved, %d of %d others untouched",
 		victim.Name(), noticed.Seconds(), time.Since(began).Seconds(), moved, untouched, len(before)-moved)
 	return nil
+}
+
+// compare counts the units that were on a host that is gone, and those of the others that run on as
+// they did: the same run in the same place. It is an error when any other was touched, or when
+// one is still where it was lost.
+func compare(before, after map[string]api.Instance, gone string) (moved, untouched int, err error) {
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		was, now := before[name], after[name]
+		switch {
+		case was.Host == gone && now.Host != gone && now.Host != "":
+			moved++
+		case was.Host != gone && now.Host == was.Host && now.Invocation == was.Invocation:
+			untouched++
+		default:
+			err = errors.Join(err, fmt.Errorf("%s was touched: it ran on %s as %s, and runs on %q as %q", name, was.HostName, was.Invocation, now.HostName, now.Invocation))
+		}
+	}
+	return moved, untouched, err
 }
 
 // back boots the killed host again; it returns empty, and nothing moves.
@@ -131,11 +148,15 @@ func (d *demo) back(ctx context.Context) error {
 		return err
 	}
 	// It first acknowledges that what moved away is no longer its own.
-	err := hosts.Wait(ctx, time.Minute, "all is settled", func(ctx context.Context) error {
-		_, err := d.instances(ctx)
+	var now map[string]api.Instance
+	err := hosts.Wait(ctx, time.Minute, "all is settled", func(ctx context.Context) (err error) {
+		now, err = d.instances(ctx)
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if _, _, err := compare(d.runs, now, ""); err != nil {
 		return err
 	}
 	d.steps.done("%s booted again: back in the cluster, nothing moved for it", victim.Name())
