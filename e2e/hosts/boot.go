@@ -115,11 +115,27 @@ func (l *Lab) add(ctx context.Context, o HostOptions) (*Host, error) {
 		return nil, err
 	}
 	l.hosts = append(l.hosts, h)
-	return h, l.save()
+	return h, errors.Join(l.saveNames(), l.save())
 }
 
-// prepareDisk makes the host's own layer over the image: its address and the
-// names of its neighbours.
+// namesFile is where a host finds the names of all of them, those booted after it too.
+const namesFile = "/srv/lab/names"
+
+// saveNames writes the names and addresses of the lab's hosts; the caller holds l.mu.
+func (l *Lab) saveNames() error {
+	names := "127.0.0.1 localhost\n" + gateway + " lab\n"
+	for _, h := range l.hosts {
+		names += h.IP() + " " + h.Name() + "\n"
+	}
+	file := filepath.Join(l.Shared(), filepath.Base(namesFile))
+	if err := os.WriteFile(file+".new", []byte(names), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
+// prepareDisk makes the host's own layer over the image: its name, its address and
+// where the names of its neighbours stand.
 func (h *Host) prepareDisk() error {
 	etc := filepath.Join(h.disk(), "upper", "etc")
 	for _, dir := range []string{
@@ -133,17 +149,9 @@ func (h *Host) prepareDisk() error {
 	network := fmt.Sprintf("[Match]\nName=host0\n\n[Network]\nAddress=%s/%d\nGateway=%s\n"+
 		"LinkLocalAddressing=no\nIPv6AcceptRA=no\nConfigureWithoutCarrier=yes\nIgnoreCarrierLoss=yes\n",
 		h.IP(), prefixBits, gateway)
-	names := "127.0.0.1 localhost\n" + gateway + " lab\n"
-	for number := 1; number <= 20; number++ {
-		name := fmt.Sprintf("h%d", number)
-		if number == h.options.Number {
-			name = h.Name()
-		}
-		names += fmt.Sprintf("%s %s\n", address(number), name)
-	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(etc, "systemd", "network", "10-host0.network"), []byte(network), 0o644),
-		os.WriteFile(filepath.Join(etc, "hosts"), []byte(names), 0o644),
+		os.Symlink(namesFile, filepath.Join(etc, "hosts")),
 		os.WriteFile(filepath.Join(etc, "hostname"), []byte(h.Name()+"\n"), 0o644),
 	)
 }
@@ -173,7 +181,7 @@ func (h *Host) Start(ctx context.Context) error {
 	}
 	err = runLogged(ctx, h.ConsoleLog(), "nsenter", fmt.Sprintf("--target=%d", l.holder), "--net", "--mount", "--",
 		"setsid", "--fork", "bash", filepath.Join(l.options.Dir, "host.sh"),
-		o.Name, l.cgroup, o.Image, h.disk(), l.shared(), h.private(), bridge, o.MachineID)
+		o.Name, l.cgroup, o.Image, h.disk(), l.Shared(), h.private(), bridge, o.MachineID)
 	if err != nil {
 		return fmt.Errorf("start host %s: %w", o.Name, err)
 	}

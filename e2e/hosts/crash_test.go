@@ -129,6 +129,13 @@ func TestDebian12(t *testing.T) {
 	if err := reach(t.Context(), l.Host("h1"), h); err != nil {
 		t.Error(err)
 	}
+	for _, asked := range l.Hosts() { // also one that booted before the other was named
+		for _, other := range l.Hosts() {
+			if got := mustExec(t, asked, "getent", "ahostsv4", other.Name()); !strings.HasPrefix(got, other.IP()+" ") && asked != other {
+				t.Errorf("%s finds %q for %s, want %s", asked.Name(), got, other.Name(), other.IP())
+			}
+		}
+	}
 	app, err := BuildApp(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

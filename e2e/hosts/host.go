@@ -50,6 +50,33 @@ func (h *Host) BootID() (string, error) {
 	return strings.ReplaceAll(strings.TrimSpace(string(data)), "-", ""), nil
 }
 
+// Path is a file of the host as this machine sees it, for as long as the host is up: a
+// look at it costs no process. A symbolic link in it leads to a file of this machine.
+func (h *Host) Path(path string) (string, error) {
+	pid, err := h.leader()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(fmt.Sprintf("/proc/%d/root", pid), path), nil
+}
+
+// KillService kills all processes of a service at once, past systemd and as fast as can
+// be, and returns when they have ended. It is an error when it has none.
+func (h *Host) KillService(ctx context.Context, unit string) error {
+	group := filepath.Join(h.payload(), "system.slice", unit)
+	pids, err := processes(group)
+	if err == nil && len(pids) == 0 {
+		err = errors.New("it has no process")
+	}
+	if err == nil {
+		err = killGroup(ctx, group)
+	}
+	if err != nil {
+		return fmt.Errorf("kill %s on host %s: %w", unit, h.Name(), err)
+	}
+	return nil
+}
+
 // Kill cuts the host's power: every process on it ends at once.
 func (h *Host) Kill(ctx context.Context) error {
 	if err := killGroup(ctx, h.group()); err != nil {

@@ -125,7 +125,7 @@ func (l *Lab) open(ctx context.Context) error {
 	if err := removeAll(ctx, l.options); err != nil {
 		return err
 	}
-	for _, dir := range []string{l.options.Dir, l.shared(), filepath.Join(l.options.Dir, "hosts"), l.privateDir()} {
+	for _, dir := range []string{l.options.Dir, l.Shared(), filepath.Join(l.options.Dir, "hosts"), l.privateDir()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -218,9 +218,8 @@ func (l *Lab) Gateway() string { return gateway }
 
 // Shared is a folder of the machine that every host sees as /srv/lab, also
 // readable while hosts are frozen or dead.
-func (l *Lab) Shared() string { return l.shared() }
+func (l *Lab) Shared() string { return filepath.Join(l.options.Dir, "shared") }
 
-func (l *Lab) shared() string     { return filepath.Join(l.options.Dir, "shared") }
 func (l *Lab) privateDir() string { return filepath.Join(privateRoot, l.options.Name) }
 func (l *Lab) recordFile() string { return filepath.Join(l.options.Dir, "lab.json") }
 func (l *Lab) holderFile() string { return filepath.Join(l.options.Dir, "holder") }
