@@ -321,7 +321,12 @@ func awaitRenewals(t *testing.T, ctx context.Context, h *hosts.Host, more int) {
 }
 
 // renewals is how many renewals of a host were confirmed.
-func renewals(ctx context.Context, h *hosts.Host) (n int, err error) {
+func renewals(ctx context.Context, h *hosts.Host) (int, error) {
+	return metric(ctx, h, `flotilla_agent_renewals_total{result="confirmed"}`)
+}
+
+// metric is a whole number that a host's daemon tells of itself; what it does not tell is 0.
+func metric(ctx context.Context, h *hosts.Host, name string) (n int, err error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", h.Socket(testbed.Socket))
 	}
@@ -336,9 +341,9 @@ func renewals(ctx context.Context, h *hosts.Host) (n int, err error) {
 	}
 	defer res.Body.Close()
 	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-		if _, err := fmt.Sscanf(lines.Text(), `flotilla_agent_renewals_total{result="confirmed"} %d`, &n); err == nil {
+		if _, err := fmt.Sscanf(lines.Text(), name+" %d", &n); err == nil {
 			return n, nil
 		}
 	}
-	return 0, errors.New("its metrics count no renewals")
+	return 0, nil
 }

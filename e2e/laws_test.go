@@ -6,12 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"flotilla/e2e/hosts"
 	"flotilla/e2e/testbed"
@@ -24,9 +21,10 @@ func TestEtcdAway(t *testing.T) {
 	submit(t, ctx, map[string]string{
 		"plain@.service": testbed.SleepUnit,
 		"pod@.service":   testbed.PodmanUnit("", "-port 0"),
+		"dock@.service":  testbed.DockerUnit("", "-port 0"),
 		"only.service":   testbed.SleepUnit + "[X-Flotilla]\nFence=yes\n",
 	})
-	flotilla(t, ctx, "start", "plain@{1..6}", "pod@{1..2}", "only")
+	flotilla(t, ctx, "start", "plain@{1..6}", "pod@{1..2}", "dock@{1..3}", "only")
 	before := running(t, ctx, bed.Hosts[0])
 	fenced := before["only.service"]
 	delete(before, "only.service")
@@ -63,101 +61,6 @@ func TestEtcdAway(t *testing.T) {
 	delete(after, "only.service")
 	untouched(t, before, after)
 	demandOnce(t, ctx, after)
-}
-
-// TestAgentKilled: the agent dies by SIGKILL at random moments while it writes, reloads and
-// starts 200 units. In the end all run, and none that ran was touched. So it is with an upgrade.
-func TestAgentKilled(t *testing.T) {
-	ctx := scenario(t)
-	const n = 200
-	submit(t, ctx, map[string]string{"many@.service": testbed.SleepUnit})
-	id := bed.Hosts[1].MachineID()
-	submit(t, ctx, map[string]string{"first@.service": testbed.SleepUnit + "[X-Flotilla]\nMachineID=" + id + "\n"})
-	flotilla(t, ctx, "start", "first@{1..5}")
-	before := running(t, ctx, bed.Hosts[0])
-	flotilla(t, ctx, "start", "--no-wait", fmt.Sprintf("many@{1..%d}", n))
-	rng := rand.New(rand.NewPCG(1, 2))
-	var group errgroup.Group
-	for _, h := range bed.Hosts {
-		moments := make([]string, 8)
-		for i := range moments {
-			moments[i] = fmt.Sprintf("0.%03d", rng.IntN(700))
-		}
-		group.Go(func() error {
-			args := append([]string{"sh", "-ec", `unit=$1; shift
-				for moment; do
-					while pid=$(systemctl show -P MainPID "$unit"); [ "$pid" = 0 ]; do sleep 0.01; done
-					sleep "$moment"
-					kill -KILL "$pid"
-					while [ "$(systemctl show -P MainPID "$unit")" = "$pid" ]; do sleep 0.01; done
-				done`, "killer", testbed.Agent}, moments...)
-			_, err := h.Exec(ctx, nil, args...)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	after := running(t, ctx, bed.Hosts[0])
-	if len(after) != n+5 {
-		t.Errorf("%d units run, want %d", len(after), n+5)
-	}
-	untouched(t, before, after)
-	for _, h := range bed.Hosts { // an upgrade is a new binary and a restart
-		if err := h.CopyIn(ctx, bed.Binary, testbed.Installed); err != nil {
-			t.Fatal(err)
-		}
-		exec(t, ctx, h, "systemctl", "restart", testbed.Agent)
-	}
-	untouched(t, after, running(t, ctx, bed.Hosts[0]))
-	demandOnce(t, ctx, before)
-}
-
-// TestLeaderFrozen: the leader's process stands still past its lease; another leads. When
-// it goes on, what it still wants to write changes nothing.
-func TestLeaderFrozen(t *testing.T) {
-	ctx := scenario(t)
-	submit(t, ctx, map[string]string{"plain@.service": testbed.SleepUnit})
-	flotilla(t, ctx, "start", "plain@{1..6}")
-	old := leader(t, ctx, bed.Hosts[0])
-	witness := others(old)[0]
-	if err := old.FreezeProcess(ctx, testbed.Agent); err != nil {
-		t.Fatal(err)
-	}
-	thawed := false
-	defer func() {
-		if !thawed {
-			_ = old.ThawProcess(ctx, testbed.Agent) // the test has failed already
-		}
-	}()
-	err := hosts.Wait(ctx, time.Minute, "another host leads", func(ctx context.Context) error {
-		if now := leader(t, ctx, witness); now == old {
-			return fmt.Errorf("%s leads", now.Name())
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := testbed.AwaitHost(ctx, witness, old, "absent"); err != nil {
-		t.Fatal(err)
-	}
-	moved := running(t, ctx, witness)
-	flotillaOn(t, ctx, witness, "start", "plain@{7..9}")
-	before := running(t, ctx, witness)
-	untouched(t, moved, before)
-	if err := old.ThawProcess(ctx, testbed.Agent); err != nil {
-		t.Fatal(err)
-	}
-	thawed = true
-	if err := testbed.AwaitHost(ctx, witness, old, "alive"); err != nil {
-		t.Fatal(err)
-	}
-	demandOnce(t, ctx, before)
-	untouched(t, before, running(t, ctx, witness))
-	if now := leader(t, ctx, witness); now == old {
-		t.Errorf("%s leads again although another led", old.Name())
-	}
 }
 
 // TestDuplicateHost: a second host with the machine id of a living one is refused, and
