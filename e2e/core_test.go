@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,21 +83,61 @@ func TestTargetsAndVerbs(t *testing.T) {
 	}
 }
 
-// TestProcessDies: systemd restarts the app; at its start limit the unit is failed and
+// TestGlobal: a unit that runs on every host is looked at and restarted as one thing.
+func TestGlobal(t *testing.T) {
+	ctx := scenario(t)
+	submit(t, ctx, map[string]string{"all.service": testbed.PodmanUnit("[X-Flotilla]\nGlobal=yes", "-port 0")})
+	flotilla(t, ctx, "start", "all")
+	runs := func() map[string]string {
+		out := map[string]string{}
+		for _, h := range bed.Hosts {
+			if !isActive(ctx, h, "all.service") {
+				t.Errorf("all.service is not active on %s", h.Name())
+			}
+			out[h.Name()] = invocation(t, ctx, h, "all.service")
+		}
+		return out
+	}
+	before := runs()
+	for _, h := range bed.Hosts { // whichever host is asked
+		for _, from := range bed.Hosts {
+			awaitLog(t, ctx, h, "all.service", from.Name()+" all.service: app ")
+		}
+		out := flotillaOn(t, ctx, h, "status", "all")
+		for _, on := range bed.Hosts {
+			if !strings.Contains(out, on.Name()) || strings.Count(out, "active/running") != len(bed.Hosts) {
+				t.Errorf("status all on %s = %q, want active/running on every host", h.Name(), out)
+			}
+		}
+	}
+	flotilla(t, ctx, "restart", "all")
+	after := runs()
+	for name, was := range before {
+		if after[name] == was {
+			t.Errorf("all.service was not restarted on %s", name)
+		}
+	}
+	flotilla(t, ctx, "stop", "all")
+	for _, h := range bed.Hosts {
+		if isActive(ctx, h, "all.service") {
+			t.Errorf("all.service is active on %s after stop", h.Name())
+		}
+	}
+}
+
+// TestProcessDies: systemd restarts a container whose process was killed; a plain one at its start limit the unit is failed and
 // explain shows its last lines.
 func TestProcessDies(t *testing.T) {
 	ctx := scenario(t)
 	submit(t, ctx, map[string]string{
-		"again.service": testbed.SleepUnit + "Restart=always\nRestartSec=100ms\n",
+		"again.service": testbed.PodmanUnit("RestartSec=100ms", "-port 0"),
 		"hopeless.service": "[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=3\n[Service]\n" +
 			"ExecStartPre=/bin/sh -c 'echo the disk is on fire; exit 3'\nExecStart=/bin/sleep infinity\nRestart=always\nRestartSec=50ms\n",
 	})
 	flotilla(t, ctx, "start", "again")
 	was := running(t, ctx, bed.Hosts[0], "again.service")["again.service"]
 	h := hostByID(t, was.Host)
-	if err := h.KillProcess(ctx, "again.service"); err != nil {
-		t.Fatal(err)
-	}
+	exec(t, ctx, h, "podman", "kill", "--signal=KILL", "again-") // the app, not what looks after it
 	err := hosts.Wait(ctx, time.Minute, "again.service runs anew", func(ctx context.Context) error {
 		now, err := testbed.Running(ctx, bed.Hosts[0], "again.service")
 		if err == nil && now["again.service"].Invocation == was.Invocation {
@@ -105,6 +147,9 @@ func TestProcessDies(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+	if n := strings.TrimSpace(exec(t, ctx, h, "systemctl", "show", "-P", "NRestarts", "again.service")); n != "1" {
+		t.Errorf("again.service was restarted %s times by systemd, want once", n)
 	}
 	if said := refused(t, ctx, "start", "hopeless"); !strings.Contains(said, "hopeless.service: failed on h") {
 		t.Errorf("start of a hopeless unit said %q, want that it failed and where", said)
@@ -133,8 +178,10 @@ func TestHostKilled(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := scenario(t)
-			submit(t, ctx, map[string]string{"pod@.service": testbed.PodmanUnit("", "-port 0"), "plain@.service": testbed.SleepUnit})
-			flotilla(t, ctx, "start", "pod@{1..3}", "plain@{1..9}")
+			submit(t, ctx, map[string]string{
+				"pod@.service": testbed.PodmanUnit("", "-port 0"), "dock@.service": testbed.DockerUnit("", "-port 0"), "plain@.service": testbed.SleepUnit,
+			})
+			flotilla(t, ctx, "start", "pod@{1..3}", "dock@{1..3}", "plain@{1..9}")
 			victim := c.victim(leader(t, ctx, bed.Hosts[0]))
 			witness := others(victim)[0]
 			before := running(t, ctx, witness)
@@ -162,13 +209,20 @@ func TestHostKilled(t *testing.T) {
 }
 
 // TestHostCutOffAndBack: a host that lost the network keeps its units; they also start
-// elsewhere; when it is back, its stale copies stop first and nothing else is touched.
+// elsewhere; when it is back, its stale copies stop before anything else starts there, and
+// nothing else is touched.
 func TestHostCutOffAndBack(t *testing.T) {
 	ctx := scenario(t)
-	submit(t, ctx, map[string]string{"plain@.service": testbed.SleepUnit})
-	flotilla(t, ctx, "start", "plain@{1..9}")
+	if err := bed.PrepareWitness(); err != nil {
+		t.Fatal(err)
+	}
 	victim := others(leader(t, ctx, bed.Hosts[0]))[1]
 	witness := others(victim)[0]
+	submit(t, ctx, map[string]string{
+		"beat@.service": testbed.BeatUnit("", ""), "dock@.service": testbed.DockerUnit("", "-port 0"),
+		"late.service": testbed.BeatUnit("", "[X-Flotilla]\nMachineID="+victim.MachineID()+"\n"),
+	})
+	flotilla(t, ctx, "start", "beat@{1..9}", "dock@{1..3}")
 	before := running(t, ctx, witness)
 	if err := victim.Cut(ctx); err != nil {
 		t.Fatal(err)
@@ -178,11 +232,17 @@ func TestHostCutOffAndBack(t *testing.T) {
 	}
 	after := running(t, ctx, witness)
 	untouched(t, before, after, victim)
+	var stale []string
 	for name, i := range before {
-		if i.Host == victim.MachineID() && !isActive(ctx, victim, name) {
+		if i.Host != victim.MachineID() {
+			continue
+		}
+		stale = append(stale, name)
+		if !isActive(ctx, victim, name) {
 			t.Errorf("%s was stopped on %s while it was cut off", name, victim.Name())
 		}
 	}
+	flotillaOn(t, ctx, witness, "start", "--no-wait", "late")
 	if err := victim.Heal(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +250,42 @@ func TestHostCutOffAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	demandOnce(t, ctx, after)
-	untouched(t, after, running(t, ctx, witness))
+	all := running(t, ctx, witness)
+	untouched(t, after, all)
+	if all["late.service"].Host != victim.MachineID() {
+		t.Errorf("late.service is on %q, want %s", all["late.service"].HostName, victim.Name())
+	}
+	staleFirst(t, victim, stale)
+}
+
+// staleFirst demands that the beats of each stale copy on a host ended before late.service began there.
+func staleFirst(t *testing.T, victim *hosts.Host, stale []string) {
+	t.Helper()
+	late, err := bed.Runs("late.service")
+	if err != nil || len(late) != 1 {
+		t.Fatalf("late.service ran %d times: %v, want once", len(late), err)
+	}
+	seen := 0
+	for _, name := range stale {
+		runs, err := bed.Runs(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range runs {
+			if r.Host != victim.Name() {
+				continue
+			}
+			seen++
+			if r.Last >= late[0].First {
+				t.Errorf("the stale copy of %s ran until %v, late.service from %v: want it stopped first", name, r.Last, late[0].First)
+			} else {
+				t.Logf("the stale copy of %s ended %v before late.service began", name, late[0].First-r.Last)
+			}
+		}
+	}
+	if seen < 2 {
+		t.Errorf("%d stale copies left beats on %s, want two at least", seen, victim.Name())
+	}
 }
 
 // awaitLog waits until the log of a unit, asked on any host, shows a text.
@@ -208,14 +303,23 @@ func awaitLog(t *testing.T, ctx context.Context, h *hosts.Host, unit, want strin
 	}
 }
 
-// demandOnce waits until each unit runs on its host and on no other.
+// demandOnce waits until each unit runs on its host and on no other, as the hosts' systemds tell.
 func demandOnce(t *testing.T, ctx context.Context, placed map[string]api.Instance) {
 	t.Helper()
+	names := slices.Sorted(maps.Keys(placed))
 	err := hosts.Wait(ctx, time.Minute, "each unit runs once", func(ctx context.Context) error {
-		for name, i := range placed {
-			for _, h := range bed.Hosts {
-				if want := h.MachineID() == i.Host; isActive(ctx, h, name) != want {
-					return fmt.Errorf("%s on %s: active is %v, want %v", name, h.Name(), !want, want)
+		for _, h := range bed.Hosts {
+			out, err := h.Exec(ctx, nil, append([]string{"systemctl", "show", "-P", "ActiveState"}, names...)...)
+			if err != nil {
+				return err
+			}
+			states := strings.Fields(out)
+			if len(states) != len(names) {
+				return fmt.Errorf("%s tells of %d units, want %d", h.Name(), len(states), len(names))
+			}
+			for i, name := range names {
+				if want := h.MachineID() == placed[name].Host; (states[i] == "active") != want {
+					return fmt.Errorf("%s on %s is %s, want active: %v", name, h.Name(), states[i], want)
 				}
 			}
 		}
