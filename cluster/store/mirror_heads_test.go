@@ -11,22 +11,21 @@ import (
 	"flotilla/units"
 )
 
-// TestContentThatNoHeadAwaits: a submit of many units is as many contents, each before its
-// head. Each must cost the same however many units there are.
-func TestContentThatNoHeadAwaits(t *testing.T) {
-	const many = 20_000
-	d := newDecoder(newKeys(""), time.Now, newBlobCache())
+// BenchmarkContentThatNoHeadAwaits: a submit of many units is as many contents, each before
+// its head. Each costs the same however many units there are.
+func BenchmarkContentThatNoHeadAwaits(b *testing.B) {
 	raw := []byte("[Service]\nExecStart=/bin/true\n")
-	for i := range many {
-		name := cluster.Unit(fmt.Sprintf("u%d.service", i))
-		d.snap.SetUnit(&cluster.UnitHead{Name: name, Spec: cluster.UnitSpec{Blob: units.Hash(name)}})
-	}
-	begun := time.Now()
-	for i := range many {
-		d.arrived(units.Hash(fmt.Sprint(i)), raw)
-	}
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("%d contents beside %d units took %s, want a second at most", many, many, took)
+	for _, many := range []int{200, 20_000} {
+		b.Run(fmt.Sprintf("units=%d", many), func(b *testing.B) {
+			d := newDecoder(newKeys(""), time.Now, newBlobCache())
+			for i := range many {
+				name := cluster.Unit(fmt.Sprintf("u%d.service", i))
+				d.snap.SetUnit(&cluster.UnitHead{Name: name, Spec: cluster.UnitSpec{Blob: units.Hash(name)}})
+			}
+			for i := 0; b.Loop(); i++ {
+				d.arrived(units.Hash(fmt.Sprint(i)), raw)
+			}
+		})
 	}
 }
 
