@@ -187,6 +187,7 @@ func (e *Etcd) config(endpoint string) clientv3.Config {
 		Logger:               zap.NewNop(),
 		MaxUnaryRetries:      1,
 		DialOptions: []grpc.DialOption{
+			grpc.WithChainUnaryInterceptor(markUnsent),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           backoff.Config{BaseDelay: firstPause, Multiplier: 2, MaxDelay: longestPause},

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
@@ -27,12 +30,33 @@ const (
 	unsure                       // it may have happened
 )
 
+// unsentError is of a request that no connection has carried: the member was not
+// connected, or was left before its turn.
+type unsentError struct{ error }
+
+func (e unsentError) Unwrap() error { return e.error }
+
+// markUnsent makes an unsentError of the error of a request for which no stream was
+// opened. gRPC says neither by its code nor by its text whether it sent a request over a
+// connection that was closed meanwhile; it knows the peer of those alone that it may have sent.
+func markUnsent(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	var to peer.Peer
+	err := invoke(ctx, method, req, reply, cc, slices.Concat(opts, []grpc.CallOption{grpc.Peer(&to)})...)
+	if err != nil && to.Addr == nil {
+		return unsentError{err}
+	}
+	return err
+}
+
 // judge reads a gRPC error. etcd refuses with the codes of a caller's mistake only
 // before it proposes or while it applies as a whole, so nothing has happened then. All
 // others, above all Unavailable ("request timed out", "leader changed", a lost
 // connection), leave open what became of a proposal. "No leader" is the exception: for a
 // unary request it is the answer of the first check.
 func judge(err error) verdict {
+	if errors.As(err, new(unsentError)) {
+		return busy
+	}
 	known := rpctypes.Error(err)
 	for _, e := range []error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCNotCapable, rpctypes.ErrGRPCNotSupportedForLearner} {
 		if errors.Is(known, rpctypes.Error(e)) {
