@@ -34,7 +34,7 @@ type suite struct {
 
 // second are the scenarios that run beside the others: most of their time both wait
 // for leases to end.
-const second = "^Test(Fence|StoreWiped|ForeignEtcd|Debian12|Ignition|Systemd)"
+const second = "^Test(AgentKilled|Fence|StoreWiped|ForeignEtcd|Debian12|Ignition|Systemd)"
 
 // oneProcessor keeps the race detector from crashing: in a bubble of testing/synctest
 // two processors may run timers under one race context at the same time
