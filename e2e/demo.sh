@@ -33,7 +33,7 @@ down)
   rm -f "$work/endpoint"
   ;;
 up)
-  trap 'echo >&2; echo "demo: interrupted; make demo starts it anew" >&2; exit 130' INT TERM
+  trap 'echo >&2; echo "demo: interrupted; make demo starts it anew, make demo-down removes what there is" >&2; exit 130' INT TERM
   began=$EPOCHREALTIME
   step() { # what was done, with the seconds since the last step
     local now=$EPOCHREALTIME
@@ -41,7 +41,6 @@ up)
     began=$now
   }
   FLOTILLA_LOG=$log e2e/hosts/prepare.sh demo
-  rm -f "$work/endpoint"
   step "packages: all there (noise goes to $log)"
   make --no-print-directory build >>"$log" 2>&1 || fail "the build failed"
   build_demo >>"$log" 2>&1 || fail "the build failed"

@@ -45,8 +45,12 @@ func (d *demo) image(ctx context.Context) error {
 	return nil
 }
 
+// boot boots the hosts in place of an earlier demo's, whose endpoint goes with them.
 func (d *demo) boot(ctx context.Context) error {
-	var err error
+	err := os.Remove(endpoint)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	d.bed, err = testbed.Boot(ctx, testbed.Options{Lab: hosts.Options{Name: d.lab, Log: d.log}, Hosts: 3})
 	if err != nil {
 		return err
