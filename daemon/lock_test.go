@@ -28,11 +28,19 @@ func TestSecondDaemonTouchesNothing(t *testing.T) {
 			t.Errorf("%s: second daemon = %v, want to hear of the first", name, err)
 		}
 	}
+	if err := Running(dir); err == nil || !strings.Contains(err.Error(), "another flotilla runs on this host") {
+		t.Errorf("Running beside a daemon = %v, want to hear of it", err)
+	}
 	if _, err := os.Stat(socket); err != nil {
 		t.Errorf("socket of the first daemon: %v", err)
 	}
 	if err := release(); err != nil {
 		t.Fatal(err)
+	}
+	for _, dir := range []string{dir, t.TempDir()} {
+		if err := Running(dir); err != nil {
+			t.Errorf("Running without a daemon = %v", err)
+		}
 	}
 	if release, err = lockHost(dir); err != nil {
 		t.Fatalf("lockHost after the first ended = %v", err)

@@ -33,6 +33,7 @@ type InitOptions struct {
 	Prefix   string        // "" = DefaultPrefix
 	External *ExternalEtcd // nil = our own etcd
 	Ports    Ports
+	Starts   bool // its services are started next: ports that are taken are refused
 	Now      time.Time
 }
 
@@ -61,7 +62,7 @@ type Made struct {
 
 // Init makes this host the first of a new cluster: CA, certificate, configuration. A CA
 // that lies there already (from an interrupted Init, or the operator's own) is used.
-func Init(_ context.Context, o InitOptions) (Made, error) {
+func Init(ctx context.Context, o InitOptions) (Made, error) {
 	if err := notMember(o.Paths); err != nil {
 		return Made{}, err
 	}
@@ -88,6 +89,11 @@ func Init(_ context.Context, o InitOptions) (Made, error) {
 	}
 	if field, what, hint := c.check(); what != "" {
 		return Made{}, &Problem{What: field + ": " + what, Hint: hint}
+	}
+	if o.Starts {
+		if err := portsFree(ctx, c, c.Etcd.Member); err != nil {
+			return Made{}, err
+		}
 	}
 	if err := firstCertificates(c, addr, o.Now); err != nil {
 		return Made{}, err

@@ -32,6 +32,7 @@ type JoinOptions struct {
 	NoEtcd   bool // never run an etcd member here
 	Version  string
 	Ports    Ports
+	Starts   bool              // its services are started next: ports that are taken are refused
 	Patience time.Duration     // how long to ask again when the cluster says "later"; 0 = 2 min
 	Progress func(line string) // hears what is waited for; may be nil
 	Now      time.Time
@@ -76,6 +77,11 @@ func Join(ctx context.Context, o JoinOptions) (Made, error) {
 	c := Defaults(o.Paths)
 	c.Host, c.Name, c.Address, c.Labels = string(o.Host), o.Name, addr.String(), o.Labels
 	o.Ports.apply(&c)
+	if o.Starts {
+		if err := portsFree(ctx, c, !o.NoEtcd); err != nil {
+			return Made{}, err
+		}
+	}
 	res, err := o.ask(ctx, server, tok, JoinRequest{
 		Token: o.Token, Host: c.Host, Name: c.Name, Addresses: []string{c.Address}, CSR: string(csr),
 		Version: o.Version, WantEtcd: !o.NoEtcd, Client: c.Etcd.ClientPort, Peer: c.Etcd.PeerPort,

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -64,7 +67,7 @@ func (h host) runAgent(c *cli.Context) error {
 		return err
 	}
 	return daemon.Run(c.Context, daemon.Options{
-		Paths: h.paths, Config: config, Version: version, RunDir: "/run/flotilla", Candidate: c.Bool("candidate"),
+		Paths: h.paths, Config: config, Version: version, RunDir: h.runDir(), Candidate: c.Bool("candidate"),
 		Plan: plan.Options{StormFraction: storm, StormOff: storm == 1}, Log: logger(c.App.ErrWriter, c.Bool("verbose")),
 	})
 }
@@ -110,7 +113,7 @@ func (h host) runDev(c *cli.Context) error {
 			return fmt.Errorf("%s: this host is a member of a cluster, and dev would share its systemd and its socket: use flotilla dev --user, or another machine", member)
 		}
 	}
-	dir, run := "/var/lib/flotilla-dev", "/run/flotilla"
+	dir, run := "/var/lib/flotilla-dev", h.runDir()
 	if user {
 		run = filepath.Join(systemd.RuntimeDir(), "flotilla")
 		home, err := os.UserHomeDir()
@@ -133,9 +136,37 @@ func (h host) runDev(c *cli.Context) error {
 		Paths: paths, Config: config, Version: version, RunDir: run, User: user, Candidate: true,
 		Log: logger(c.App.ErrWriter, c.Bool("verbose")),
 	}
-	return daemon.RunAlone(c.Context, opt, func() {
+	err = daemon.RunAlone(c.Context, opt, func() {
 		fmt.Fprintf(c.App.Writer, "a cluster of one host runs; its data is in %s\nin another terminal:\n  export FLOTILLA_ENDPOINT=unix://%s/flotilla.sock\n  flotilla status\n", dir, run)
 	})
+	if err != nil {
+		return err
+	}
+	return h.devLeft(c, dir)
+}
+
+// devLeft says what runs on now that dev ended, and how to end it.
+func (h host) devLeft(c *cli.Context, dir string) error {
+	files, manager := systemd.NewDir(h.systemd(), systemd.SystemUnitPath()), []string{}
+	if c.Bool("user") {
+		files, manager = systemd.NewDir(systemd.UserRuntimePath(), systemd.UserUnitPath()), []string{"--user"}
+	}
+	there, err := unitsIn(files)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context), 5*time.Second) // Ctrl-C ended c's
+	defer cancel()
+	left := slices.DeleteFunc(there, func(unit string) bool {
+		return h.systemctl(ctx, slices.Concat(manager, []string{"is-active", "--quiet", "--", unit})...) != nil
+	})
+	if len(left) == 0 {
+		fmt.Fprintf(c.App.Writer, "flotilla ended, no unit of it runs; its data stays in %s\n", dir)
+		return nil
+	}
+	fmt.Fprintf(c.App.Writer, "flotilla ended, what it started runs on: %s\nto end it:\n  systemctl %s\nthe next flotilla dev takes it up or starts it again; without %s it knows of nothing\n",
+		strings.Join(left, ", "), strings.Join(slices.Concat(manager, []string{"stop"}, left), " "), dir)
+	return nil
 }
 
 // devConfig makes the configuration the first time and reads it from then on.

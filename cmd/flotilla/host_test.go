@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"flotilla/install"
 	"flotilla/members"
 )
@@ -136,6 +138,33 @@ func TestNoSystemd(t *testing.T) {
 	}
 	b.want(t, "leave --force", 1, "flotilla: error: /etc/flotilla/flotilla.json: this host is not a member of a cluster (")
 	b.want(t, testInit, 0, "")
+}
+
+// TestBesideDaemon: while a daemon runs, as flotilla dev does, nothing is written.
+func TestBesideDaemon(t *testing.T) {
+	b := newBench(t, true)
+	if err := os.MkdirAll(b.runDir(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.Create(filepath.Join(b.runDir(), "flotilla.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	token, err := members.NewToken(members.Fingerprint{}, time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := b.files(t)
+	for _, args := range []string{"init --address 10.0.0.1", "join 127.0.0.1 --token " + token.Text()} {
+		b.want(t, args, 1, "flotilla: error: another flotilla runs on this host and holds /run/flotilla/flotilla.lock: stop it first (systemctl stop flotilla-agent, or end flotilla dev)\n")
+	}
+	if after := b.files(t); !slices.Equal(after, before) || len(b.asked) > 0 {
+		t.Errorf("what was refused left %v and asked systemd for %v", after, b.asked)
+	}
 }
 
 // TestLeaveAgain: a leave that was interrupted anywhere can be repeated.

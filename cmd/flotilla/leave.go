@@ -63,7 +63,12 @@ func (h host) traces() bool {
 
 // ownUnits are the units of the cluster that have files on this host.
 func (h host) ownUnits() ([]string, error) {
-	entries, err := systemd.NewDir(h.systemd(), systemd.SystemUnitPath()).List()
+	return unitsIn(systemd.NewDir(h.systemd(), systemd.SystemUnitPath()))
+}
+
+// unitsIn are the units of a cluster that have files in a folder of systemd's.
+func unitsIn(dir *systemd.Dir) ([]string, error) {
+	entries, err := dir.List()
 	if err != nil {
 		return nil, err
 	}

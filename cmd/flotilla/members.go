@@ -80,6 +80,11 @@ func (h host) newMember(c *cli.Context) (newMember, error) {
 	if !h.booted() && !c.Bool("no-start") {
 		return newMember{}, fmt.Errorf("%w (boot it with systemd; --no-start writes the files for a later boot)", h.noSystemd())
 	}
+	if !c.Bool("no-start") {
+		if err := daemon.Running(h.runDir()); err != nil {
+			return newMember{}, err
+		}
+	}
 	id, err := members.MachineID(filepath.Join(h.root, "etc/machine-id"))
 	if err != nil {
 		return newMember{}, err
@@ -119,7 +124,7 @@ func (h host) initCluster(c *cli.Context) error {
 	}
 	made, err := members.Init(c.Context, members.InitOptions{
 		Paths: h.paths, Host: who.id, Name: who.name, Address: c.String("address"), Labels: who.labels,
-		Prefix: c.String("prefix"), External: external, Now: time.Now(),
+		Prefix: c.String("prefix"), External: external, Starts: !c.Bool("no-start"), Now: time.Now(),
 	})
 	if err != nil {
 		return err
@@ -187,7 +192,7 @@ func (h host) joinCluster(c *cli.Context) error {
 	defer cancel()
 	made, err := members.Join(ctx, members.JoinOptions{
 		Paths: h.paths, Server: c.Args().First(), Token: c.String("token"), Host: who.id, Name: who.name,
-		Address: c.String("address"), Labels: who.labels, NoEtcd: c.Bool("no-etcd"), Version: version, Now: time.Now(),
+		Address: c.String("address"), Labels: who.labels, NoEtcd: c.Bool("no-etcd"), Starts: !c.Bool("no-start"), Version: version, Now: time.Now(),
 		Progress: func(line string) { fmt.Fprintln(c.App.ErrWriter, line) },
 	})
 	if err != nil {

@@ -29,6 +29,9 @@ func thisHost() host {
 // systemd is the folder that is there while systemd is the init of the host, see sd_booted(3).
 func (h host) systemd() string { return filepath.Join(h.root, "run/systemd/system") }
 
+// runDir is the folder of the daemon's socket and lock.
+func (h host) runDir() string { return filepath.Join(h.root, "run/flotilla") }
+
 // booted says whether systemd is the init of the host.
 func (h host) booted() bool {
 	info, err := os.Lstat(h.systemd())
