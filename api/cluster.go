@@ -16,7 +16,8 @@ func (s *Server) cluster(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	v := Cluster{Hosts: hosts, Local: s.opt.Local(), Notices: s.health()}
+	v := Cluster{Hosts: hosts, Local: s.opt.Local(), Notices: s.health(), Etcd: s.etcdMembers(r.Context(), hosts)}
+	v.Notices = append(v.Notices, etcdNotices(v)...)
 	for i, h := range hosts {
 		if !v.Local.StoreOut.IsZero() {
 			hosts[i].Leader = false // nobody leads without etcd, whoever did before

@@ -36,6 +36,11 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		out = s.explainHost(h)
+		for _, m := range s.etcdMembers(r.Context(), []Host{h}) {
+			if m.Host == h.ID && !m.Healthy {
+				out.add("etcd: %s since %s at least", m.trouble(), clock(m.Since))
+			}
+		}
 	}
 	for _, i := range silent {
 		out.addTail(i.HostName, s.lastLines(r.Context(), i))

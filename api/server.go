@@ -80,7 +80,7 @@ const (
 )
 
 // Options are what lies behind the API. All are required but Mirror, without which what needs it is asked
-// of the leader, and Removed and Leave.
+// of the leader, and Removed, Leave and Etcd.
 type Options struct {
 	Host     cluster.HostID
 	Name     string
@@ -93,6 +93,7 @@ type Options struct {
 	Peer     func(*tls.ConnectionState) (Role, string)   // who is at the other end, by a verified certificate
 	Removed  func(context.Context, cluster.HostID) bool  // an operator gave the host up; nil = nobody asks
 	Leave    func(context.Context, cluster.HostID) error // takes a host's etcd member out; nil = etcd is not ours
+	Etcd     func(context.Context) []EtcdMember          // the members of our etcd, without Name; nil = it is not ours
 	Logs     Logs
 	Local    func() Local
 	Plan     plan.Options

@@ -94,6 +94,8 @@ type Cluster struct {
 
 	WaitingUnits int `json:"waiting_units"` // how many there are
 
+	Etcd []EtcdMember `json:"etcd,omitempty"` // members of our etcd, by name; empty for one that is not ours
+
 	Notices []string `json:"notices,omitempty"` // what a person should know: storm brake, frozen, orphans
 	Local   Local    `json:"local"`
 }

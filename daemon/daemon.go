@@ -316,6 +316,7 @@ func (d *Daemon) apiOptions() api.Options {
 	}
 	if d.members != nil {
 		out.Leave = d.leaveEtcd
+		out.Etcd = newLooks(d.members.Look, time.Now).etcd
 	}
 	return out
 }

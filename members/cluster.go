@@ -56,17 +56,44 @@ func (m *EtcdMembers) Members(ctx context.Context) ([]Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list etcd members: %w", err)
 	}
-	out := make([]Member, len(res.Members))
+	return m.askAll(ctx, res.Members, healthTimeout), nil
+}
+
+// lookTimeout is how long a look at the members may take, for the list and for each of them.
+const lookTimeout = time.Second
+
+// Look is Members for who shows them to a person who waits: a member has a second, and
+// without a majority the list is what one of them remembers. It only reads.
+func (m *EtcdMembers) Look(ctx context.Context) ([]Member, error) {
+	res, err := m.list(ctx)
+	if err != nil && ctx.Err() == nil {
+		res, err = m.list(ctx, clientv3.WithSerializable())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list etcd members: %w", err)
+	}
+	return m.askAll(ctx, res.Members, lookTimeout), nil
+}
+
+func (m *EtcdMembers) list(ctx context.Context, how ...clientv3.OpOption) (*clientv3.MemberListResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return m.cli.MemberList(ctx, how...)
+}
+
+// askAll asks all members at once how they are; the answers come by name.
+func (m *EtcdMembers) askAll(ctx context.Context, list []*etcdserverpb.Member, patience time.Duration) []Member {
+	out := make([]Member, len(list))
 	var wg sync.WaitGroup
-	for i, r := range res.Members {
+	for i, r := range list {
 		out[i] = member(r)
-		wg.Go(func() { m.ask(ctx, &out[i]) })
+		wg.Go(func() { m.ask(ctx, &out[i], patience) })
 	}
 	wg.Wait()
 	slices.SortFunc(out, func(a, b Member) int {
 		return strings.Compare(a.Name+a.PeerURL, b.Name+b.PeerURL)
 	})
-	return out, nil
+	return out
 }
 
 func member(r *etcdserverpb.Member) Member {
@@ -81,12 +108,12 @@ func member(r *etcdserverpb.Member) Member {
 }
 
 // ask fills in how a member is.
-func (m *EtcdMembers) ask(ctx context.Context, mb *Member) {
+func (m *EtcdMembers) ask(ctx context.Context, mb *Member, patience time.Duration) {
 	if mb.ClientURL == "" {
 		mb.Reason = "never started"
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	st, err := m.cli.Status(ctx, mb.ClientURL)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -364,6 +365,7 @@ func testKilledMember(t *testing.T, one, two, three, four *machine, tokens *test
 	mustPut(t, four.cli, "before")
 	three.kill(t)
 	mustPut(t, four.cli, "after")
+	mustLook(t, one, map[*machine]string{one: "", two: "", three: "does not answer: "})
 	if err := Leave(t.Context(), one.joiner.Etcd, string(two.id)); err == nil || !strings.HasPrefix(err.Error(), "without it 1 of 2 etcd members are well, fewer than a majority (start the other etcd members first") {
 		t.Errorf("Leave of the second of two well members = %v, want a refusal", err)
 	}
@@ -384,6 +386,36 @@ func testKilledMember(t *testing.T, one, two, three, four *machine, tokens *test
 		t.Errorf("removed member ended with %v, want exit code 78", err)
 	}
 	mustPut(t, four.cli, "two are left")
+
+	two.kill(t)
+	mustLook(t, one, map[*machine]string{one: "sees no leader", two: "does not answer: "})
+}
+
+// mustLook wants each member healthy, or a reason that begins as given, within a minute:
+// the others notice the loss of a leader after their election timeout.
+func mustLook(t *testing.T, at *machine, want map[*machine]string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		found, err := NewEtcdMembers(at.cli).Look(ctx)
+		ok := err == nil && len(found) == len(want)
+		for m, why := range want {
+			ok = ok && slices.ContainsFunc(found, func(f Member) bool {
+				return f.Name == string(m.id) && f.Healthy == (why == "") && strings.HasPrefix(f.Reason, why)
+			})
+		}
+		if ok {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("Look = %+v, %v, want reasons %v", found, err, want)
+		}
+	}
 }
 
 func TestTokensAreUsedOnce(t *testing.T) {

@@ -97,6 +97,7 @@ type Cluster struct {
 
 	mu    sync.Mutex
 	left  []cluster.HostID // whose etcd members were taken out
+	etcd  []api.EtcdMember
 	wg    sync.WaitGroup
 	close context.CancelFunc
 }
@@ -160,6 +161,19 @@ func (c *Cluster) Left() []cluster.HostID {
 	return append([]cluster.HostID(nil), c.left...)
 }
 
+// SetEtcd says what is found of the etcd members; nil = nothing is known of them.
+func (c *Cluster) SetEtcd(list []api.EtcdMember) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.etcd = list
+}
+
+func (c *Cluster) etcdMembers(context.Context) []api.EtcdMember {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.etcd
+}
+
 // Wait waits until the cluster is as ok wants it.
 func (c *Cluster) Wait(ctx context.Context, ok func(*cluster.Snapshot) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
@@ -209,7 +223,7 @@ func (c *Cluster) addHost(ctx context.Context, n int, client bool) error {
 	h.Address = h.http.Listener.Addr().String()
 	opt := api.Options{
 		Host: h.ID, Name: h.Name, Version: Version, Store: users{c.Store}, Tokens: tokens{}, Admit: http.NotFoundHandler(),
-		Peers: h.peers, Peer: peer, Leave: c.leave, Logs: logs(h.Name), Local: h.localWord, Plan: plan.Options{},
+		Peers: h.peers, Peer: peer, Leave: c.leave, Etcd: c.etcdMembers, Logs: logs(h.Name), Local: h.localWord, Plan: plan.Options{},
 		Now: time.Now, Metrics: http.NotFoundHandler(), Classify: classify, Log: slog.New(slog.DiscardHandler),
 	}
 	if !client {

@@ -34,13 +34,14 @@ type rigKey struct{}
 // TestScripts runs the program against a cluster of three hosts in this process. Besides the
 // commands of testscript: "exits N flotilla …" wants that exit code; "mark" notes the store's
 // revision, "same" wants it unchanged; "etcd off|on"; "stop HOST" ends a host's sign of life;
-// "local HOST frozen|out|well" is what a host's daemon says of itself.
+// "local HOST frozen|out|well" is what a host's daemon says of itself; "members HOST… -HOST…" are
+// those with an etcd member, and of them those whose member does not answer.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "mark": cmdMark, "same": cmdSame, "etcd": cmdEtcd, "stop": cmdStop, "local": cmdLocal,
+			"exits": cmdExits, "mark": cmdMark, "same": cmdSame, "etcd": cmdEtcd, "stop": cmdStop, "local": cmdLocal, "members": cmdMembers,
 		},
 		RequireExplicitExec: true,
 	})
@@ -146,4 +147,17 @@ func cmdLocal(ts *testscript.TestScript, _ bool, args []string) {
 	default:
 		ts.Fatalf("local %s: unknown word", fmt.Sprint(args))
 	}
+}
+
+func cmdMembers(ts *testscript.TestScript, _ bool, args []string) {
+	var list []api.EtcdMember
+	for _, a := range args {
+		name, away := strings.CutPrefix(a, "-")
+		m := api.EtcdMember{ID: name, Host: string(rigOf(ts).host(ts, name).ID), Healthy: !away}
+		if away {
+			m.Reason = "does not answer: connection refused"
+		}
+		list = append(list, m)
+	}
+	rigOf(ts).SetEtcd(list)
 }

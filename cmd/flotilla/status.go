@@ -76,7 +76,11 @@ func clusterStatus(c *cli.Context, cl *api.Client, local api.Local) error {
 		}
 	}
 	w := c.App.Writer
-	fmt.Fprintf(w, "hosts %d/%d alive, units %d/%d running, leader %s\n", alive, len(v.Hosts), v.Running, v.Units, cmp.Or(v.Leader, "none"))
+	fmt.Fprintf(w, "hosts %d/%d alive, units %d/%d running, leader %s", alive, len(v.Hosts), v.Running, v.Units, cmp.Or(v.Leader, "none"))
+	if healthy, all := v.EtcdVoters(); all > 0 {
+		fmt.Fprintf(w, ", etcd %d/%d", healthy, all)
+	}
+	fmt.Fprintln(w)
 	for _, n := range v.Notices {
 		fmt.Fprintf(w, "! %s\n", n)
 	}
