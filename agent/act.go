@@ -311,12 +311,21 @@ func (a *Agent) landOne(r JobResult) {
 	if r.Verb == Stop || applied.Doing != r.Verb {
 		return
 	}
+	delete(a.refusals, r.Unit)
+	switch r.Outcome {
+	case "failed", "dependency", "invalid", "assert", "unsupported":
+		a.refusals[r.Unit] = refusal{r.Outcome, applied.Before}
+	}
 	applied.Run, applied.Restart, applied.Launched = applied.ToRun, applied.ToRestart, true
 	applied.Doing, applied.Before, applied.ToRun, applied.ToRestart = 0, "", 0, 0
 	if err := a.ledger.set(r.Unit, applied); err != nil {
 		a.failed(Record, r.Unit, err)
 	}
 }
+
+// refusal is the outcome of a start, and the unit's invocation before it: a unit that still has it
+// was never tried.
+type refusal struct{ outcome, before string }
 
 // did counts and logs an action that was carried out.
 func (a *Agent) did(x Action) {

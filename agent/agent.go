@@ -91,6 +91,7 @@ type Agent struct {
 	flying    map[cluster.Unit]flight   // jobs that have not ended
 	retries   map[cluster.Unit]*backoff // units whose last action went wrong
 	said      map[cluster.Unit]string   // why a unit is not as ordered
+	refusals  map[cluster.Unit]refusal  // starts that ended otherwise than well
 	began     time.Time
 	passAt    time.Time
 	work      time.Duration // of the last pass, without its waits for systemd and disk
@@ -128,7 +129,7 @@ func New(doors Doors, opt Options) (*Agent, error) {
 		wake: newBell(), link: &link{}, stale: true, all: true, owesLoad: true,
 		step: func(string) error { return nil },
 		seen: map[cluster.Unit]Observed{}, dirty: map[cluster.Unit]bool{}, flying: map[cluster.Unit]flight{},
-		retries: map[cluster.Unit]*backoff{}, said: map[cluster.Unit]string{}, elsewhere: map[cluster.Unit]string{},
+		retries: map[cluster.Unit]*backoff{}, said: map[cluster.Unit]string{}, refusals: map[cluster.Unit]refusal{}, elsewhere: map[cluster.Unit]string{},
 	}
 	a.doors.Systemd = patient{doors.Systemd, a.answered}
 	return a, a.build()

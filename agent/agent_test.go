@@ -220,7 +220,7 @@ func TestHostsOwnNameIsRefused(t *testing.T) {
 		p := w.launch("ssh.service", "/bin/mine")
 		w.until("the refusal", func() bool {
 			st := w.statuses()["ssh.service"]
-			return st.Message == "name belongs to the host: /usr/lib/systemd/system/ssh.service" && st.Generation == p.Generation && !st.State.Running()
+			return st.Refused && st.Message == "name belongs to the host: /usr/lib/systemd/system/ssh.service" && st.Generation == p.Generation && !st.State.Running()
 		})
 		p.State = cluster.Gone
 		p = w.order("ssh.service", p)
@@ -536,5 +536,25 @@ func TestHungSystemdIsTold(t *testing.T) {
 		if now := w.invocations(); now["web.service"] != before["web.service"] {
 			t.Error("web.service was touched")
 		}
+	})
+}
+
+// TestRefusedStartSaysSo: systemd does not start a timer whose unit is missing, and the timer never fails.
+func TestRefusedStartSaysSo(t *testing.T) {
+	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.start()
+		p := w.order("lone.timer", cluster.Placement{State: cluster.Launched, Run: 1, Blob: w.blob("[Timer]\nOnActiveSec=1h\n")})
+		w.until("the refusal", func() bool {
+			st := w.statuses()["lone.timer"]
+			return st.Refused && st.Generation == p.Generation && strings.Contains(st.Message, "systemd refuses to start it") &&
+				len(st.Tail) == 1 && strings.Contains(st.Tail[0], "unit lone.service to trigger not loaded")
+		})
+		w.launch("lone.service", "/bin/lone")
+		p.Run++
+		w.order("lone.timer", p)
+		w.until("the timer to wait", func() bool {
+			st := w.statuses()["lone.timer"]
+			return st.State.Running() && !st.Refused && st.Message == "" && len(st.Tail) == 0
+		})
 	})
 }

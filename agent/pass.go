@@ -126,6 +126,7 @@ func (a *Agent) observe(ctx context.Context, v cluster.View) error {
 	for n := range a.seen {
 		if !a.names[n] {
 			delete(a.seen, n)
+			delete(a.refusals, n)
 		}
 	}
 	err := a.ask(ctx, a.names, all)

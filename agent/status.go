@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"strings"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -59,6 +60,7 @@ func (a *Agent) statusOf(name cluster.Unit, order *cluster.Placement) cluster.St
 		return st
 	}
 	st.Message = a.said[name]
+	st.Refused = st.Message != ""
 	if b := a.retries[name]; b != nil && st.Message == "" {
 		st.Message = b.why
 	}
@@ -70,10 +72,22 @@ func (a *Agent) statusOf(name cluster.Unit, order *cluster.Placement) cluster.St
 	if seen.Failed() && order.State != cluster.Gone {
 		st.Tail = a.tails.of(name, seen.Invocation)
 	}
+	if outcome, refused := a.refusal(name, *order, seen); refused && st.Message == "" {
+		st.Refused, st.Message = true, fmt.Sprintf("systemd refuses to start it: its job ended with %q", outcome)
+		st.Tail = a.tails.of(name, "")
+	}
 	if st.Message == "" {
 		st.Message = a.explain(name, *order, seen)
 	}
 	return st
+}
+
+// refusal is how the job ended with which systemd did not even try to start a unit: a timer without
+// the unit that it starts, say, which stays inactive and never fails.
+func (a *Agent) refusal(name cluster.Unit, order cluster.Placement, o Observed) (outcome string, refused bool) {
+	last, known := a.refusals[name]
+	untried := known && o.Active == "inactive" && o.Invocation == last.before && a.flying[name].verb == 0
+	return last.outcome, untried && order.State == cluster.Launched
 }
 
 // explain says in one sentence why a unit is not as ordered.
@@ -91,8 +105,8 @@ func (a *Agent) explain(name cluster.Unit, order cluster.Placement, o Observed) 
 		return ""
 	case badLoad(o) != "":
 		return badLoad(o)
-	case o.Active == "activating" && o.Sub == "auto-restart":
-		return "waiting for systemd to restart it: " + failure(o)
+	case o.Active == "activating" && strings.HasPrefix(o.Sub, "auto-restart"): // -queued since systemd 254
+		return cluster.Restarting + failure(o)
 	case o.Active == "activating" || o.Active == "deactivating":
 		return o.Active
 	case flying != 0:

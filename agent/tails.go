@@ -49,12 +49,12 @@ func (t *tails) of(name cluster.Unit, invocation string) []string {
 	return nil
 }
 
-// keep drops the lines of units that did not fail or are gone.
+// keep drops the lines of units that neither failed nor were refused, or are gone.
 func (t *tails) keep(of map[cluster.Unit]cluster.Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name := range t.lines {
-		if st, ok := of[name]; !ok || !st.State.Failed() {
+		if st, ok := of[name]; !ok || !st.State.Failed() && !st.Refused {
 			delete(t.lines, name)
 		}
 	}

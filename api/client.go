@@ -361,3 +361,8 @@ func unreachable(err error) error {
 func (c *Client) Local(ctx context.Context) (Local, error) {
 	return get[Local](ctx, c, "/v1/local", nil)
 }
+
+// LocalOf is what the daemon on the host with this id, unique id prefix or name says of itself.
+func (c *Client) LocalOf(ctx context.Context, host string) (Local, error) {
+	return get[Local](ctx, c, "/v1/local", url.Values{"host": {host}})
+}

@@ -49,18 +49,18 @@ func (s *Server) summarise(c *cluster.Snapshot, v *Cluster) {
 	for _, n := range c.UnitNames() {
 		head := c.Units[n]
 		launched := head != nil && head.Spec.Target == units.Launched
-		ok, _, reason := settled(c, n, was.verdict(c.Units[n], n))
+		stands := settled(c, n, was.verdict(c.Units[n], n))
 		if launched {
 			v.Units++
 		}
-		if ok && launched {
+		if stands.settled && launched {
 			v.Running++
 		}
-		if ok {
+		if stands.settled {
 			continue
 		}
 		if v.WaitingUnits++; v.WaitingUnits <= mostWaiting {
-			v.Waiting = append(v.Waiting, Waiting{Unit: string(n), Reason: reason})
+			v.Waiting = append(v.Waiting, Waiting{Unit: string(n), Reason: stands.why})
 		}
 	}
 	if was.storm != nil {

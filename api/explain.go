@@ -60,8 +60,9 @@ func nothing(err error, thing string) error {
 
 // explainUnit also returns the failed instances whose last log lines are still to be asked for.
 func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanation, []Instance) {
-	v := unitView(c, name, s.plans.at(c, s.opt).verdict(c.Units[name], name))
 	head := c.Units[name]
+	was := s.plans.at(c, s.opt).verdict(head, name)
+	v := unitView(c, name, was)
 	out := Explanation{Thing: string(name), Summary: "as wanted: " + v.Target.String()}
 	switch {
 	case head == nil && v.Reason != "":
@@ -85,10 +86,15 @@ func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanatio
 			silent = append(silent, i)
 		}
 	}
-	if head != nil && !v.Settled && !v.Failed {
-		out.addVerdicts(plan.Explain(c, s.opt.Plan, name, s.opt.Now()))
+	if head != nil && !v.Settled && !v.Failed && !v.Ended && (was.why != "" || seeks(v)) {
+		out.addVerdicts(c, plan.Explain(c, s.opt.Plan, name, s.opt.Now()))
 	}
 	return out, silent
+}
+
+// seeks says that a unit may have to be placed yet: it has no living host, or belongs on each.
+func seeks(v Unit) bool {
+	return v.Global || !slices.ContainsFunc(v.Instances, func(i Instance) bool { return i.Order != cluster.Gone.String() && i.Active != unknown })
 }
 
 // tailLines and tailWait bound what explain asks a host's journal for.
@@ -123,7 +129,7 @@ func (e *Explanation) addInstance(i Instance) {
 		e.add("on %s: %s", i.HostName, i.Message)
 	}
 	if i.Restarts > 0 {
-		e.add("on %s: systemd restarted it %d times", i.HostName, i.Restarts)
+		e.add("on %s: systemd restarted it %s", i.HostName, count(i.Restarts, "time"))
 	}
 	e.addTail(i.HostName, i.Tail)
 }
@@ -134,11 +140,19 @@ func (e *Explanation) addTail(host string, lines []string) {
 	}
 }
 
+// count is a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // mostNamed is how many hosts or units an explanation names.
 const mostNamed = 50
 
 // addVerdicts says of each host whether it could take the unit.
-func (e *Explanation) addVerdicts(x plan.Explanation) {
+func (e *Explanation) addVerdicts(c *cluster.Snapshot, x plan.Explanation) {
 	if x.Reason != "" {
 		e.add("the planner says: %s", x.Reason)
 	}
@@ -147,11 +161,13 @@ func (e *Explanation) addVerdicts(x plan.Explanation) {
 			e.add("and %d more hosts", len(x.Hosts)-n)
 			break
 		}
-		if h.Fits {
-			e.add("%s could take it (%d units there)", h.Name, h.Units)
-			continue
+		p := c.Placed[x.Unit][h.Host]
+		switch {
+		case !h.Fits:
+			e.add("%s cannot: %s", h.Name, h.Reason)
+		case p == nil || p.State == cluster.Gone:
+			e.add("%s could take it (%s there)", h.Name, count(h.Units, "unit"))
 		}
-		e.add("%s cannot: %s", h.Name, h.Reason)
 	}
 	if x.Storm != nil {
 		e.add("%s", x.Storm)
@@ -172,7 +188,11 @@ func (s *Server) explainHost(h Host) Explanation {
 	if h.Version != "" {
 		out.add("id %s, %s, systemd %d, flotilla %s", h.ID, cmp.Or(h.OS, "an unknown system"), h.Systemd, h.Version)
 	}
-	out.add("%d units are placed here, %d of them are active", h.Units, h.Active)
+	placed := "units are placed"
+	if h.Units == 1 {
+		placed = "unit is placed"
+	}
+	out.add("%d %s here, %d active", h.Units, placed, h.Active)
 	if len(h.Orphans) > 0 {
 		out.add("it runs without any order: %s", strings.Join(h.Orphans, ", "))
 	}
@@ -187,12 +207,16 @@ func (e *Explanation) addOpen(c *cluster.Snapshot, was planned, h *cluster.Host)
 	}
 	n := 0
 	for _, name := range slices.Sorted(maps.Keys(h.Placed)) {
-		ok, _, reason := settled(c, name, was.verdict(c.Units[name], name))
-		if ok {
+		stands := settled(c, name, was.verdict(c.Units[name], name))
+		if p, head := h.Placed[name], c.Units[name]; head != nil && head.Req.Global && p.State != cluster.Gone {
+			stands = lags(h, head, p) // what it lacks on other hosts is not this one's
+			stands.settled = stands.why == ""
+		}
+		if stands.settled {
 			continue
 		}
 		if n++; n <= mostNamed {
-			e.add("%s: %s", name, reason)
+			e.add("%s: %s", name, stands.why)
 		}
 	}
 	if n > mostNamed {

@@ -49,7 +49,7 @@ func TestExplain(t *testing.T) {
 		{"bad.service", []string{"wanted launched, but: failed on h", "exit status 3", "| cannot open the ledger"}},
 		{"quiet.service", []string{"wanted launched, but: failed on h", "| line 1", "| line 10"}},
 		{"picky.service", []string{"wanted launched, but: ", "disk=ssd", "h1 cannot: ", "h2 cannot: ", "h3 cannot: "}},
-		{"h1", []string{"alive", "id 11111111", "units are placed here"}},
+		{"h1", []string{"alive", "id 11111111", " placed here, "}},
 	} {
 		got := call(t, h1, "GET", "/v1/explain/"+test.thing, "")
 		x := into[api.Explanation](t, got.body)

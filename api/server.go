@@ -128,7 +128,29 @@ func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
 	s.answer(w, Version{Version: s.opt.Version, API: "v1"})
 }
 
-func (s *Server) local(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.opt.Local()) }
+// local answers GET /v1/local; with ?host=HOST that host's daemon is asked.
+func (s *Server) local(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if !q.Has("host") {
+		s.answer(w, s.opt.Local())
+		return
+	}
+	s.needMirror(func(w http.ResponseWriter, r *http.Request) {
+		h, err := s.findHost(r.Context(), q.Get("host"))
+		switch {
+		case err != nil:
+			s.fail(w, err)
+		case h.ID == string(s.opt.Host):
+			s.answer(w, s.opt.Local())
+		case h.State != HostAlive:
+			s.fail(w, Refuse(http.StatusServiceUnavailable, "flotilla explain "+h.Name, "%s is %s", h.Name, h.State))
+		default:
+			r = r.Clone(r.Context())
+			r.URL.RawQuery = ""
+			s.proxy(h.Address).ServeHTTP(w, r)
+		}
+	})(w, r)
+}
 
 // answer writes one JSON value.
 func (s *Server) answer(w http.ResponseWriter, v any) {

@@ -20,8 +20,10 @@ type Unit struct {
 	Revision    int64        `json:"revision"` // of the head: what If-Match compares
 	Settled     bool         `json:"settled"`  // everything is as wanted
 	Failed      bool         `json:"failed,omitempty"`
-	Reason      string       `json:"reason,omitempty"` // why it is not settled, one sentence
-	Instances   []Instance   `json:"instances"`        // by host id; empty while unplaced
+	Ended       bool         `json:"ended,omitempty"`   // what was started has ended well; a one-shot is settled by it
+	Failure     string       `json:"failure,omitempty"` // how it failed that systemd restarts now
+	Reason      string       `json:"reason,omitempty"`  // why it is not settled, one sentence
+	Instances   []Instance   `json:"instances"`         // by host id; empty while unplaced
 }
 
 // Instance is a unit on one host.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -33,7 +34,8 @@ func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 	}
 	slices.SortFunc(u.Instances, func(a, b Instance) int { return cmp.Compare(a.Host, b.Host) })
 	u.State = reached(s, name)
-	u.Settled, u.Failed, u.Reason = settled(s, name, was)
+	stands := settled(s, name, was)
+	u.Settled, u.Failed, u.Ended, u.Failure, u.Reason = stands.settled, stands.failed, stands.ended, stands.failure, stands.why
 	return u
 }
 
@@ -49,7 +51,7 @@ func instance(h *cluster.Host, name cluster.Unit) Instance {
 	}
 	if h.Alive == nil {
 		i.Active, i.Sub = unknown, unknown
-		i.Message = fmt.Sprintf("host absent since %s", clock(h.Absent))
+		i.Message = "host " + absence(h)
 	}
 	if st, ok := h.StatusOf(name); ok {
 		i.Hash, i.Since, i.Invocation = st.Blob, st.Since, st.Invocation
@@ -93,91 +95,130 @@ func reached(s *cluster.Snapshot, name cluster.Unit) units.Target {
 	return out
 }
 
-// settled says whether a unit is as wanted, whether it failed, and why it is not settled.
-func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) (ok, failed bool, reason string) {
+// standing is how a unit stands against what its user wants of it.
+type standing struct {
+	settled bool
+	failed  bool   // it will not come by itself
+	ended   bool   // what was started has ended well
+	failure string // how it failed that systemd restarts now
+	why     string // it is not settled
+}
+
+// settled says whether a unit is as wanted, and why it is not.
+func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 	head := s.Units[name]
 	if head == nil {
 		return goneEverywhere(s, name, was.why)
 	}
 	if head.Bad != "" {
-		return false, true, head.Bad
+		return standing{failed: true, why: head.Bad}
 	}
-	live := 0
+	live, leaving, ended := 0, "", standing{}
 	for _, p := range inOrder(s.Placed[name]) {
+		h := s.Hosts[p.Host]
 		if p.State == cluster.Gone {
-			if head.Spec.Target == units.Inactive || s.Hosts[p.Host].Alive != nil {
-				reason = cmp.Or(reason, fmt.Sprintf("waiting for %s to stop its copy", s.Hosts[p.Host].Name()))
+			if head.Spec.Target == units.Inactive || h.Alive != nil {
+				leaving = cmp.Or(leaving, fmt.Sprintf("waiting for %s to stop its copy%s", h.Name(), butAbsent(h)))
 			}
 			continue
 		}
 		live++
-		if failed, why := lags(s.Hosts[p.Host], head, p); why != "" {
-			return false, failed, why
+		switch at := lags(h, head, p); {
+		case at.ended:
+			ended = standing{ended: true, why: cmp.Or(ended.why, at.why)}
+		case at.why != "":
+			return at
 		}
 	}
 	switch {
-	case reason != "":
-		return false, false, reason
+	case leaving != "":
+		return standing{why: leaving}
 	case head.Spec.Target == units.Inactive && live > 0:
-		return false, false, "waiting for the leader to take it off its host"
-	case head.Spec.Target == units.Inactive:
-		return true, false, ""
-	case head.Req.Global && !was.pending: // on every host that it fits, which may be none
-		return true, false, ""
-	case live > 0 && was.why == "" && !head.Req.Global:
-		return true, false, ""
+		return standing{why: "waiting for the leader to take it off its host"}
+	case ended.why != "":
+		return ended
+	case head.Spec.Target == units.Inactive,
+		head.Req.Global && !was.pending, // on every host that it fits, which may be none
+		live > 0 && was.why == "" && !head.Req.Global:
+		return standing{settled: true, ended: ended.ended}
 	case was.why != "" && !head.Req.Global:
-		return false, false, was.why
+		return standing{why: was.why}
 	}
-	return false, false, "waiting for the leader to place it"
+	return standing{why: "waiting for the leader to place it"}
 }
 
-func goneEverywhere(s *cluster.Snapshot, name cluster.Unit, waiting string) (ok, failed bool, reason string) {
+func goneEverywhere(s *cluster.Snapshot, name cluster.Unit, waiting string) standing {
 	if s.Destroyed[name] == 0 && waiting != "" {
-		return false, false, waiting
+		return standing{why: waiting}
 	}
 	for _, p := range inOrder(s.Placed[name]) {
-		return false, false, fmt.Sprintf("waiting for %s to stop and remove it", s.Hosts[p.Host].Name())
+		h := s.Hosts[p.Host]
+		return standing{why: fmt.Sprintf("waiting for %s to stop and remove it%s", h.Name(), butAbsent(h))}
 	}
-	return true, false, ""
+	return standing{settled: true}
 }
 
-// lags says why the unit on h is not yet as its head wants it.
-func lags(h *cluster.Host, head *cluster.UnitHead, p *cluster.Placed) (failed bool, why string) {
+// absence says since when a host is absent.
+func absence(h *cluster.Host) string { return "absent since " + clock(h.Absent) }
+
+// butAbsent is the end of a sentence on what a host is to do.
+func butAbsent(h *cluster.Host) string {
+	if h.Alive != nil {
+		return ""
+	}
+	return ", which is " + absence(h)
+}
+
+// lags says why the unit on h is not yet as its head wants it; "" = it is.
+func lags(h *cluster.Host, head *cluster.UnitHead, p *cluster.Placed) standing {
 	spec := head.Spec
 	want := cluster.Loaded
 	if spec.Target == units.Launched {
 		want = cluster.Launched
 	}
+	if h.Alive == nil {
+		return standing{why: fmt.Sprintf("its host %s is %s", h.Name(), absence(h))}
+	}
 	if p.Blob != spec.Blob || p.Run != spec.Run || p.Restart != spec.Restart || p.State != want {
-		return false, "waiting for the leader to order it"
+		return standing{why: "waiting for the leader to order it"}
 	}
 	st, ok := h.StatusOf(head.Name)
 	switch {
-	case h.Alive == nil:
-		return false, fmt.Sprintf("its host %s is absent", h.Name())
-	case !ok || st.Generation < p.Generation:
-		if ok && st.Message != "" {
-			return false, fmt.Sprintf("%s: %s", h.Name(), st.Message)
-		}
-		return false, fmt.Sprintf("waiting for %s to carry out the order", h.Name())
-	case st.State.Active == "failed" && spec.Target == units.Launched:
-		return true, fmt.Sprintf("failed on %s: %s", h.Name(), cmp.Or(st.Message, st.State.Result))
-	case spec.Target == units.Launched && !running(head, st):
-		return false, fmt.Sprintf("%s on %s: %s", st.State.Active, h.Name(), cmp.Or(st.Message, st.State.Sub))
-	case spec.Target != units.Launched && st.State.Running():
-		return false, fmt.Sprintf("stopping on %s", h.Name())
+	case ok && st.Generation >= p.Generation && spec.Target == units.Launched:
+		return notRunning(h, head, st)
+	case ok && st.Generation >= p.Generation && st.State.Running():
+		return standing{why: fmt.Sprintf("stopping on %s", h.Name())}
+	case ok && st.Generation >= p.Generation && st.Refused:
+		return standing{failed: true, why: fmt.Sprintf("refused by %s: %s", h.Name(), st.Message)}
+	case ok && st.Generation >= p.Generation:
+		return standing{}
+	case ok && st.Message != "":
+		return standing{why: fmt.Sprintf("%s: %s", h.Name(), st.Message)}
 	}
-	return false, ""
+	return standing{why: fmt.Sprintf("waiting for %s to carry out the order", h.Name())}
 }
 
-// running says whether a launched unit did what it is for: it is active, or it is a
-// one-shot that ended well.
-func running(head *cluster.UnitHead, st *cluster.Status) bool {
-	if st.State.Running() {
-		return true
+// notRunning says why a unit does not run on h, which has carried out the order to start it.
+func notRunning(h *cluster.Host, head *cluster.UnitHead, st *cluster.Status) standing {
+	oneshot := head.File != nil && head.File.Oneshot()
+	well := st.State.Active == "inactive" && st.State.Result == "success"
+	out := standing{why: fmt.Sprintf("%s on %s: %s", st.State.Active, h.Name(), cmp.Or(st.Message, st.State.Sub))}
+	how, restarts := strings.CutPrefix(st.Message, cluster.Restarting)
+	switch {
+	case st.Refused:
+		return standing{failed: true, why: fmt.Sprintf("refused by %s: %s", h.Name(), st.Message)}
+	case st.State.Failed():
+		return standing{failed: true, why: fmt.Sprintf("failed on %s: %s", h.Name(), cmp.Or(st.Message, st.State.Result))}
+	case st.State.Running():
+		return standing{}
+	case well && oneshot:
+		return standing{ended: true}
+	case well && st.State.Load == "loaded" && !head.Req.Fence: // a fence may have stopped it
+		out.ended = true
+	case restarts:
+		out.failure = fmt.Sprintf("failed on %s: %s", h.Name(), how)
 	}
-	return head.File != nil && head.File.Oneshot() && st.State.Active == "inactive" && st.State.Result == "success"
+	return out
 }
 
 // inOrder lists placements by host, so that the same snapshot gives the same sentence.

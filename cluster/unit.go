@@ -115,8 +115,13 @@ type Status struct {
 	Restarts   int         `json:"restarts,omitempty"` // automatic restarts by systemd
 	Orphan     bool        `json:"orphan,omitempty"`   // ours, running, without any order
 	Message    string      `json:"message,omitempty"`  // why it is not as ordered, one sentence
-	Tail       []string    `json:"tail,omitempty"`     // last log lines of a failed unit, at most 10
+	Refused    bool        `json:"refused,omitempty"`  // by the host or its systemd, which nobody asks again: Message says why
+	Tail       []string    `json:"tail,omitempty"`     // last log lines of a unit that failed or was refused, at most 10
 }
+
+// Restarting begins the Message of a unit that failed and that systemd restarts in a moment; how it
+// failed follows.
+const Restarting = "waiting for systemd to restart it: "
 
 // Acknowledged says that the tombstone p was carried out on a host: nothing of the
 // unit runs there any more.

@@ -3,7 +3,8 @@
 // nothing but say that they did as ordered. Call New, then Close.
 //
 // What an agent says of a unit follows from its name: bad* fails with log lines, quiet* fails
-// without, slow* stays activating, all others run.
+// without, slow* stays activating, foreign* is refused, mute* is never answered; brief*, loop* and
+// over* run for a moment and then have failed, are to be restarted or have ended well; all others run.
 package apitest
 
 import (

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"flotilla/api"
@@ -143,6 +144,7 @@ type agent struct {
 	host  *Host
 	lease store.Lease
 	said  map[cluster.Unit]cluster.Status
+	wg    sync.WaitGroup
 }
 
 const boot = "boot-1"
@@ -162,6 +164,7 @@ func (a *agent) begin(ctx context.Context) error {
 
 func (a *agent) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	defer a.wg.Wait()
 	defer cancel()
 	go func() {
 		tick := time.NewTicker(time.Second)
@@ -192,6 +195,9 @@ func (a *agent) obey(ctx context.Context, v cluster.View) {
 	put := map[cluster.Unit]cluster.Status{}
 	var del []cluster.Unit
 	for name, p := range v.Place {
+		if strings.HasPrefix(string(name), "mute") {
+			continue
+		}
 		st, was := obeyed(name, p), a.said[name]
 		if was.Generation != st.Generation || was.Invocation != st.Invocation || was.Order != st.Order {
 			put[name] = st
@@ -206,9 +212,51 @@ func (a *agent) obey(ctx context.Context, v cluster.View) {
 		return
 	}
 	maps.Copy(a.said, put)
+	a.wg.Go(func() { a.fall(ctx, put) })
 	for _, name := range del {
 		delete(a.said, name)
 	}
+}
+
+// moment is how long what runs only for a moment runs.
+const moment = 100 * time.Millisecond
+
+// fall reports what became of the units that run only for a moment.
+func (a *agent) fall(ctx context.Context, of map[cluster.Unit]cluster.Status) {
+	later := map[cluster.Unit]cluster.Status{}
+	for name, st := range of {
+		if fell(name, &st) && st.Order == cluster.Launched {
+			later[name] = st
+		}
+	}
+	if len(later) == 0 {
+		return
+	}
+	t := time.NewTimer(moment)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		_ = a.store.Report(ctx, a.lease, nil, later, nil) // a test that needs it waits for it
+	case <-ctx.Done():
+	}
+}
+
+// fell makes of a running unit what it is a moment later.
+func fell(name cluster.Unit, st *cluster.Status) bool {
+	switch n := string(name); {
+	case strings.HasPrefix(n, "brief"):
+		st.State = units.State{Load: "loaded", Active: "failed", Sub: "failed", Result: "exit-code"}
+		st.Message = "exit status 125"
+	case strings.HasPrefix(n, "loop"):
+		st.State = units.State{Load: "loaded", Active: "activating", Sub: "auto-restart", Result: "exit-code"}
+		st.Message = cluster.Restarting + "exit status 3"
+	case strings.HasPrefix(n, "over"):
+		st.State = units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}
+		st.Message = "ended"
+	default:
+		return false
+	}
+	return true
 }
 
 func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
@@ -224,6 +272,9 @@ func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
 		if strings.HasPrefix(string(name), "bad") {
 			st.Tail = []string{"cannot open the ledger"}
 		}
+	case strings.HasPrefix(string(name), "foreign"):
+		st.State = units.State{Load: "not-found", Active: "inactive", Sub: "dead"}
+		st.Refused, st.Message = true, "name belongs to the host: /usr/lib/systemd/system/"+string(name)
 	case strings.HasPrefix(string(name), "slow"):
 		st.State.Active, st.State.Sub = "activating", "start-pre"
 	default:

@@ -39,8 +39,7 @@ func status(c *cli.Context) error {
 func localNotices(l api.Local) []string {
 	var out []string
 	if l.Frozen != "" {
-		why := strings.TrimPrefix(oneLine(l.Frozen), "frozen: ")
-		out = append(out, fmt.Sprintf("%s is frozen: %s (flotilla accept-store, if that is meant)", l.Name, why))
+		out = append(out, frozenText(l))
 	}
 	if !l.StoreOut.IsZero() {
 		out = append(out, fmt.Sprintf("%s has no answer from etcd since %s: workloads keep running, nothing can be changed", l.Name, l.StoreOut.UTC().Format("2006-01-02 15:04:05 UTC")))
@@ -49,6 +48,11 @@ func localNotices(l api.Local) []string {
 		out = append(out, l.Name+": "+oneLine(l.Message))
 	}
 	return out
+}
+
+// frozenText says that a host follows no orders, why, and what to type.
+func frozenText(l api.Local) string {
+	return fmt.Sprintf("%s is frozen: %s (flotilla accept-store, if that is meant)", l.Name, strings.TrimPrefix(oneLine(l.Frozen), "frozen: "))
 }
 
 // mostWaiting is how many waiting units the status of the cluster prints.

@@ -95,6 +95,11 @@ func (h *Host) runStart(j *job) {
 			return
 		}
 	}
+	if t := u.def.triggers; u.def.kind == "timer" && h.defs[t] == nil {
+		h.say(u, u.name+": Refusing to start, unit "+t+" to trigger not loaded.")
+		h.finish(j, systemd.JobFailed)
+		return
+	}
 	if h.limited(u) {
 		if u.result == "success" { // the first reason stays
 			u.result = "start-limit-hit"

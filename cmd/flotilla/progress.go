@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"flotilla/api"
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// secondLook is how long what was started has to stay up before it is said to run: to systemd a
+// plain service is active as soon as its process was forked, whether or not there is anything to run.
+const secondLook = time.Second
+
+// progress is what a waiting command knows of its units.
+type progress struct {
+	c      *cli.Context
+	verb   verb
+	open   map[string]api.Unit // as last seen
+	up     map[string]trial    // of those, what was seen to run
+	again  <-chan time.Time    // when the first trial ends; nil = there is none
+	failed int
+	began  time.Time
+	shown  bool
+}
+
+// trial is a unit that was started and may yet fall over.
+type trial struct {
+	until    time.Time
+	restarts map[string]int // by systemd when the trial began, by host
+}
+
+func newProgress(c *cli.Context, v verb, names []string) *progress {
+	p := &progress{c: c, verb: v, open: map[string]api.Unit{}, up: map[string]trial{}, began: time.Now()}
+	for _, n := range names {
+		p.open[n] = api.Unit{Name: n}
+	}
+	return p
+}
+
+// starts says whether a verb makes units run.
+func (v verb) starts() bool { return v.name == "start" || v.name == "restart" }
+
+// see takes a unit's newest view.
+func (p *progress) see(u api.Unit) {
+	if _, waiting := p.open[u.Name]; !waiting {
+		return
+	}
+	t, tried := p.up[u.Name]
+	switch {
+	case u.Failed && p.verb.name != "destroy" && p.verb.name != "unload":
+		p.fail(u, u.Reason)
+	case p.verb.starts() && u.Failure != "":
+		p.fail(u, u.Failure)
+	case tried && t.restarted(u) != "":
+		p.fail(u, t.restarted(u))
+	case u.Settled && (u.Ended || !p.verb.starts()), p.verb.starts() && u.Ended:
+		p.finish(u)
+	case u.Settled && !tried:
+		p.open[u.Name] = u
+		p.try(u)
+	default:
+		p.open[u.Name] = u
+		p.line(u)
+	}
+}
+
+// try begins a unit's trial. One timer serves all.
+func (p *progress) try(u api.Unit) {
+	t := trial{time.Now().Add(secondLook), map[string]int{}}
+	for _, i := range u.Instances {
+		t.restarts[i.Host] = i.Restarts
+	}
+	p.up[u.Name] = t
+	if p.again == nil {
+		p.again = time.After(secondLook)
+	}
+}
+
+// restarted says that systemd had to restart the unit since the trial began, "" = it had not.
+func (t trial) restarted(u api.Unit) string {
+	for _, i := range u.Instances {
+		if was, known := t.restarts[i.Host]; known && i.Restarts > was {
+			return fmt.Sprintf("failed on %s: systemd had to restart it", i.HostName)
+		}
+	}
+	return ""
+}
+
+// lookAgain ends the trials that are over. A unit that does not run in this moment is tried anew
+// when it does.
+func (p *progress) lookAgain() {
+	now, next := time.Now(), time.Time{}
+	for _, name := range p.tried() {
+		t := p.up[name]
+		switch u := p.open[name]; {
+		case now.Before(t.until):
+			if next.IsZero() || t.until.Before(next) {
+				next = t.until
+			}
+		case u.Settled:
+			p.finish(u)
+		default:
+			delete(p.up, name)
+		}
+	}
+	p.again = nil
+	if !next.IsZero() {
+		p.again = time.After(next.Sub(now))
+	}
+}
+
+// tried are the names of the units on trial, sorted.
+func (p *progress) tried() []string {
+	var names []string
+	for n := range p.up {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// finish says that a unit is as wanted.
+func (p *progress) finish(u api.Unit) {
+	p.close(u)
+	fmt.Fprintln(p.c.App.Writer, p.verb.sentence(u))
+}
+
+// fail says why a unit will not be as wanted.
+func (p *progress) fail(u api.Unit, why string) {
+	p.refuse(u, fmt.Sprintf("%s (flotilla explain %s)", why, u.Name))
+}
+
+// refuse fails a unit with a sentence that has its remedy.
+func (p *progress) refuse(u api.Unit, sentence string) {
+	if _, open := p.open[u.Name]; !open {
+		return // it was told of another host already
+	}
+	p.close(u)
+	p.failed++
+	fmt.Fprintf(p.c.App.ErrWriter, "flotilla: error: %s: %s\n", u.Name, sentence)
+}
+
+func (p *progress) close(u api.Unit) {
+	delete(p.open, u.Name)
+	delete(p.up, u.Name)
+	p.clear()
+}
+
+// timedOut tells of the units that --timeout left behind, and returns how many failed. What runs
+// by then is not one of them.
+func (p *progress) timedOut(names []string) int {
+	for _, n := range names {
+		u, open := p.open[n]
+		switch {
+		case open && u.Settled:
+			p.finish(u)
+		case open:
+			p.failed++
+			fmt.Fprintf(p.c.App.ErrWriter, "flotilla: error: %s: not %s after %s: %s (it stays wanted; flotilla explain %s)\n",
+				n, p.verb.done(), p.c.Duration("timeout"), u.Reason, n)
+		}
+	}
+	return p.failed
+}
+
+// sentence tells that a unit is as wanted, and where.
+func (v verb) sentence(u api.Unit) string {
+	var on, over []string
+	for _, i := range u.Instances {
+		switch {
+		case i.Order == cluster.Gone.String():
+		case v.starts() && u.Ended && i.Active == "inactive":
+			over = append(over, i.HostName)
+		default:
+			on = append(on, i.HostName)
+		}
+	}
+	switch {
+	case v.name == "stop" && u.Target == units.Inactive:
+		return fmt.Sprintf("%s is not loaded anywhere", u.Name)
+	case len(on)+len(over) == 0:
+		return fmt.Sprintf("%s %s", u.Name, v.done())
+	case len(over) == 0:
+		return fmt.Sprintf("%s %s on %s", u.Name, v.done(), strings.Join(on, ", "))
+	case len(on) == 0:
+		return fmt.Sprintf("%s ended on %s", u.Name, strings.Join(over, ", "))
+	}
+	return fmt.Sprintf("%s %s on %s, ended on %s", u.Name, v.done(), strings.Join(on, ", "), strings.Join(over, ", "))
+}
+
+// line shows one progress line on a terminal, and nothing in a file.
+func (p *progress) line(u api.Unit) {
+	if !isTerminal(os.Stderr) {
+		return
+	}
+	p.shown = true
+	fmt.Fprintf(p.c.App.ErrWriter, "\r\x1b[K%s: %s (%d left, %s)", u.Name, u.Reason, len(p.open), time.Since(p.began).Round(time.Second))
+}
+
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(p.c.App.ErrWriter, "\r\x1b[K")
+		p.shown = false
+	}
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// Each frozenLook some hosts that carry out nothing are asked whether they are frozen: they cannot
+// write that to the store.
+const (
+	frozenLook = 2 * time.Second
+	frozenWait = time.Second // for each answer
+	mostAsked  = 8
+)
+
+// lookFrozen fails the units that wait for a frozen host.
+func (p *progress) lookFrozen(ctx context.Context, cl *api.Client) {
+	waiting := map[string][]api.Unit{} // by host
+	for _, name := range slices.Sorted(maps.Keys(p.open)) {
+		u := p.open[name]
+		for _, i := range u.Instances {
+			if u.State == units.Inactive && i.Order != "" && i.Active != "unknown" {
+				waiting[i.Host] = append(waiting[i.Host], u)
+			}
+		}
+	}
+	hosts := slices.Sorted(maps.Keys(waiting))
+	for _, host := range hosts[:min(len(hosts), mostAsked)] {
+		within, cancel := context.WithTimeout(ctx, frozenWait)
+		l, err := cl.LocalOf(within, host)
+		cancel()
+		if err != nil || l.Frozen == "" {
+			continue // it is slow, or away: the watch tells
+		}
+		for _, u := range waiting[host] {
+			p.refuse(u, frozenText(l))
+		}
+	}
+}
