@@ -152,8 +152,9 @@ func TestJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var run []systemd.LogEntry
+	var run, all []systemd.LogEntry
 	for e := range heard {
+		all = append(all, e)
 		if e.InvocationID == units[0].InvocationID {
 			run = append(run, e)
 		}
@@ -167,7 +168,7 @@ func TestJournal(t *testing.T) {
 	for _, want := range []string{"first", "bin\x01ary\xff", "bad"} {
 		i := slices.IndexFunc(run, func(e systemd.LogEntry) bool { return string(e.Message) == want })
 		if i < 0 {
-			t.Errorf("Logs() of one run has no %q", want)
+			t.Errorf("Logs() of run %s has no %q; all heard: %+v", units[0].InvocationID, want, all)
 			continue
 		}
 		e := run[i]
