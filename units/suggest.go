@@ -26,6 +26,26 @@ func Suggest(got string, known []string) string {
 	return best
 }
 
+// Typo returns the word of known that got is a slip of the keyboard away from, or begins: the same
+// first letter, at most two edits, and fewer than half of got's letters. "" when there is none. Ties go to the first.
+func Typo(got string, known []string) string {
+	got = strings.ToLower(got)
+	best, bestDistance := "", 3
+	for _, k := range known {
+		if got == "" || len(got) > maxShown || got[0] != k[0] {
+			continue
+		}
+		d := distance(got, k)
+		if len(got) >= 4 && strings.HasPrefix(k, got) {
+			d = min(d, 1)
+		}
+		if d < bestDistance && 2*d < len(got) {
+			best, bestDistance = k, d
+		}
+	}
+	return best
+}
+
 // distance counts the single-byte edits between a and b (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)

@@ -9,8 +9,10 @@ import (
 // Verify says everything that can be said about a unit file without a host: its
 // name, its syntax, its placement options, and what systemd would certainly
 // refuse to load. A file that systemd loads passes, unless its text is no UTF-8
-// or has lines outside any section or without an =, which systemd passes over
-// with a warning. The error is an *Error for the name and Errors for the file.
+// or has what systemd passes over with a warning and nobody can have meant: lines
+// outside any section or without an =, a header one slip away from one of
+// systemd's, a Type= or Restart= of a service that systemd.service(5) does not
+// list. The error is an *Error for the name and Errors for the file.
 func Verify(name Name, raw []byte) error {
 	if _, err := ParseName(string(name)); err != nil {
 		return err
@@ -32,13 +34,45 @@ func Verify(name Name, raw []byte) error {
 		return err
 	}
 	v.file = f
+	known := v.sections()
 	_, err = f.Requirements()
 	var found Errors
 	if errors.As(err, &found) {
 		v.list = append(v.list, found...)
 	}
-	v.unit()
+	if known {
+		v.unit()
+	}
 	return v.err()
+}
+
+// sections refuses misspelt headers of systemd's, whose options it would pass over, and says whether
+// the section of the unit's type is none of them.
+func (v *verifier) sections() (known bool) {
+	own := strings.ToUpper(v.file.Name.Type()[:1]) + v.file.Name.Type()[1:]
+	known = true
+	for _, h := range v.file.sections {
+		if strings.HasPrefix(h.name, "X-") || sectionMeant(h.name) != "" || slices.Contains(systemdSections(), h.name) {
+			continue
+		}
+		for _, meant := range []string{"Unit", "Install", own} {
+			low, want := strings.ToLower(h.name), strings.ToLower(meant)
+			if h.name == "" || len(h.name) > maxShown {
+				continue
+			}
+			if low[0] == want[0] && oneSlip(low, want) || len(low) > 5 && distance(low, want) <= 2 {
+				v.add(h.line, "write ["+meant+"]", "unknown section [%s]", visible(h.name))
+				known = known && meant != own
+				break
+			}
+		}
+	}
+	return known
+}
+
+// systemdSections are the headers that systemd knows in any unit file.
+func systemdSections() []string {
+	return []string{"Unit", "Install", "Service", "Socket", "Timer", "Path", "Mount", "Automount", "Swap", "Slice", "Scope", "Target", "Device"}
 }
 
 // verifier asks what systemd would refuse.
@@ -99,8 +133,12 @@ func (v *verifier) service() {
 	remains, _ := parseBool(remain)
 	acts := success != "" && success != "none"
 	stops := len(f.Values("Service", "ExecStop")) > 0
+	misspelt := false
+	if len(starts) == 0 {
+		misspelt = v.misspeltStart()
+	}
 	switch {
-	case len(starts) > 0:
+	case len(starts) > 0 || misspelt:
 	case kind != "oneshot":
 		v.refuse("Service", "add ExecStart= to [Service]", "service has no ExecStart=, which only Type=oneshot may lack")
 	case !acts && !(stops && remains):
@@ -115,7 +153,30 @@ func (v *verifier) service() {
 	if kind == "dbus" && len(f.Values("Service", "BusName")) == 0 {
 		v.refuse("Service", "add BusName=", "Type=dbus needs BusName=")
 	}
+	v.choice("Type", serviceTypes())
+	v.choice("Restart", []string{"no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always"})
 	v.programs()
+}
+
+// misspeltStart refuses options that can only mean ExecStart=, in a service that has none.
+func (v *verifier) misspeltStart() bool {
+	found := false
+	for _, o := range v.file.Options {
+		if o.Section == "Service" && o.Name != "ExecStart" && len(o.Name) <= maxShown && distance(strings.ToLower(o.Name), "execstart") <= 2 {
+			v.add(o.Line, "did you mean ExecStart=?", "unknown option %s=", printable(o.Name))
+			found = true
+		}
+	}
+	return found
+}
+
+// choice refuses values of an option of [Service] that systemd does not know, and would pass over.
+func (v *verifier) choice(name string, known []string) {
+	for _, o := range v.file.Options {
+		if o.Section == "Service" && o.Name == name && o.Value != "" && !slices.Contains(known, o.Value) {
+			v.add(o.Line, "write one of "+strings.Join(known, ", "), "%s=%s is not known to systemd", name, printable(o.Value))
+		}
+	}
 }
 
 // singleStart refuses a second command to start where systemd allows one.

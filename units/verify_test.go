@@ -20,7 +20,7 @@ func goodFiles() map[Name][]string {
 			"[Service]\nRemainAfterExit=1\nExecStop=/bin/true\n",
 			"[Unit]\nSuccessAction=reboot\n[Service]\nType=oneshot\n",
 			"[Service]\nType=dbus\nBusName=org.example.Web\nExecStart=/bin/true\n",
-			"[Service]\nType=bogus\nExecStart=/bin/true\nNoSuchOption=1\n[NoSuchSection]\na=b\n[X-Other]\nc=d\n",
+			"[Service]\nType=\nRestart=\nExecStart=/bin/true\nNoSuchOption=1\n[NoSuchSection]\na=b\n[Init]\n[Socket]\n[Swap]\n[X-Other]\nc=d\n[X-Service]\n",
 			"\uFEFF# comment\n[Service]\r\nExecStart=/bin/true\r\n",
 			"[Service]\nKillMode=process\nExecStart=/usr/bin/docker run x\n",
 		},

@@ -132,7 +132,7 @@ func unknownCommand(app *cli.App, word string) error {
 			known = append(known, c.Name)
 		}
 	}
-	if near := units.Suggest(word, known); near != "" {
+	if near := units.Typo(word, known); near != "" {
 		return usagef("no command %q: did you mean %s?", word, near)
 	}
 	return usagef("no command %q: see flotilla help all", word)
