@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -192,11 +193,16 @@ func (c *Client) Logs(ctx context.Context, q LogQuery, each func(LogEntry) error
 	return list(ctx, c, "/v1/logs/"+url.PathEscape(q.Thing), v, each)
 }
 
-// Events calls each with what happens from now on, or since the daemon's oldest remembered event.
+// mostBefore is how many past events come before those that are followed.
+const mostBefore = 10
+
+// Events calls each with all events that the daemon remembers, oldest first, or with follow
+// the newest few of them and then what happens from now on.
 func (c *Client) Events(ctx context.Context, follow bool, each func(Event) error) error {
 	v := url.Values{}
 	if follow {
 		v.Set("watch", "0")
+		v.Set("limit", strconv.Itoa(mostBefore))
 	}
 	return list(ctx, c, "/v1/events", v, each)
 }
@@ -341,6 +347,9 @@ var ErrUnreachable = errors.New("no daemon answers")
 func unreachable(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
+		if errors.Is(op, fs.ErrPermission) {
+			return fmt.Errorf("%w at %s: %w (this needs root: sudo flotilla …; --endpoint names another daemon)", ErrUnreachable, op.Addr, op.Err)
+		}
 		return fmt.Errorf("%w at %s: %w (is flotilla-agent running? --endpoint names another daemon)", ErrUnreachable, op.Addr, op.Err)
 	}
 	var server *tls.CertificateVerificationError

@@ -162,7 +162,8 @@ func (l *eventLog) since(n int) ([]Event, int, <-chan struct{}) {
 	return slices.Clone(l.list[from:]), l.total, l.wake
 }
 
-// listEvents answers GET /v1/events: those that this daemon remembers; ?watch goes on.
+// listEvents answers GET /v1/events: those that this daemon remembers, with ?limit the newest so
+// many of them; ?watch goes on.
 func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
 	q, err := readListQuery(r.URL.Query())
 	if err != nil {
@@ -171,9 +172,11 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	s.events.refresh(r.Context(), s.opt.Now())
 	out := newStream(w)
-	n := 0
-	for {
+	for n := 0; ; {
 		events, total, wake := s.events.since(n)
+		if n == 0 && q.limit > 0 {
+			events = events[max(0, len(events)-q.limit):]
+		}
 		n = total
 		for _, e := range events {
 			if e.Revision <= q.from {

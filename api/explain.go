@@ -156,7 +156,10 @@ func (e *Explanation) addVerdicts(c *cluster.Snapshot, x plan.Explanation) {
 	if x.Reason != "" {
 		e.add("the planner says: %s", x.Reason)
 	}
-	for n, h := range x.Hosts {
+	byName := func(a, b plan.HostVerdict) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Host, b.Host))
+	}
+	for n, h := range slices.SortedFunc(slices.Values(x.Hosts), byName) {
 		if n == mostNamed {
 			e.add("and %d more hosts", len(x.Hosts)-n)
 			break

@@ -243,7 +243,7 @@ func (s *Server) readInto(ctx context.Context, src source, q logQuery, entries c
 		err = s.readFrom(ctx, src, q, emit)
 	}
 	if err != nil && ctx.Err() == nil {
-		_ = emit(LogEntry{Time: s.opt.Now(), Priority: 3, Message: "flotilla: cannot read this host's log: " + oneLine(err.Error())})
+		_ = emit(LogEntry{Time: s.opt.Now(), Priority: 3, Message: "cannot read this host's log: " + oneLine(err.Error())})
 	}
 }
 

@@ -146,6 +146,21 @@ func TestEvents(t *testing.T) {
 	if !strings.Contains(past, "submitted by root@h1, wanted launched") {
 		t.Errorf("past events do not tell who submitted:\n%s", past)
 	}
+	newest := call(t, h1, "GET", "/v1/events?limit=2", "").body
+	if got := lines[api.Event](t, newest); len(got) != 2 || !strings.HasSuffix(past, newest) {
+		t.Errorf("events with limit=2 = %s, want the newest two of:\n%s", newest, past)
+	}
+	r, err = http.Get("http://" + h1.Address + "/v1/events?watch=0&limit=2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	for e := range decoded[api.Event](t, r.Body) {
+		if first := lines[api.Event](t, newest)[0]; e.Text != first.Text || e.Subject != first.Subject {
+			t.Errorf("the first event followed with limit=2 is %+v, want %+v", e, first)
+		}
+		break
+	}
 }
 
 // TestClientRepeatsWhenTheConnectionBreaks: the answer to a change is lost once; the

@@ -23,7 +23,7 @@ type Unit struct {
 	Ended       bool         `json:"ended,omitempty"`   // what was started has ended well; a one-shot is settled by it
 	Failure     string       `json:"failure,omitempty"` // how it failed that systemd restarts now
 	Reason      string       `json:"reason,omitempty"`  // why it is not settled, one sentence
-	Instances   []Instance   `json:"instances"`         // by host id; empty while unplaced
+	Instances   []Instance   `json:"instances"`         // by host name, then id; empty while unplaced
 }
 
 // Instance is a unit on one host.

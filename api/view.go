@@ -32,7 +32,9 @@ func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 			u.Instances = append(u.Instances, instance(s.Hosts[id], name))
 		}
 	}
-	slices.SortFunc(u.Instances, func(a, b Instance) int { return cmp.Compare(a.Host, b.Host) })
+	slices.SortFunc(u.Instances, func(a, b Instance) int {
+		return cmp.Or(cmp.Compare(a.HostName, b.HostName), cmp.Compare(a.Host, b.Host))
+	})
 	u.State = reached(s, name)
 	stands := settled(s, name, was)
 	u.Settled, u.Failed, u.Ended, u.Failure, u.Reason = stands.settled, stands.failed, stands.ended, stands.failure, stands.why
@@ -259,7 +261,8 @@ func hostView(s *cluster.Snapshot, h *cluster.Host) Host {
 		if p.State != cluster.Gone {
 			v.Units++
 		}
-		if st, ok := h.StatusOf(name); ok && st.State.Running() {
+		st, ok := h.StatusOf(name)
+		if head := s.Units[name]; ok && (st.State.Running() || head != nil && p.State == cluster.Launched && notRunning(h, head, st).why == "") {
 			v.Active++
 		}
 	}

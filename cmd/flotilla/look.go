@@ -111,7 +111,7 @@ func events(c *cli.Context) error {
 		if e.Host != "" {
 			where = " on " + e.Host
 		}
-		_, err := fmt.Fprintf(c.App.Writer, "%s %s %s%s: %s\n", e.Time.Local().Format(time.TimeOnly), e.Kind, e.Subject, where, e.Text)
+		_, err := fmt.Fprintf(c.App.Writer, "%s %s %s%s: %s\n", e.Time.Local().Format(time.DateTime), e.Kind, e.Subject, where, e.Text)
 		return err
 	})
 	if c.Context.Err() != nil {
