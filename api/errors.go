@@ -42,6 +42,7 @@ func (e *Error) Error() string {
 const (
 	CodeNotFound    = "not-found"
 	CodeUnavailable = "unavailable"
+	CodeTimeout     = "timeout" // a write was sent and not confirmed
 )
 
 // code is the word for a HTTP status.
@@ -62,7 +63,7 @@ func code(status int) string {
 	case http.StatusServiceUnavailable, http.StatusBadGateway:
 		return CodeUnavailable
 	case http.StatusGatewayTimeout:
-		return "timeout"
+		return CodeTimeout
 	}
 	return "internal"
 }

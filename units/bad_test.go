@@ -51,7 +51,7 @@ func badPatterns() []badInput {
 		{"close", "web@1..3}.service", `web@1..3}.service: column 9: "}" closes nothing (add { before it or remove it)`},
 		{"no list", "web@{1-3}.service", `web@{1-3}.service: column 5: "{1-3}" is neither a range of numbers nor a list (write {1..3} or {a,b})`},
 		{"empty", "web{}.service", `web{}.service: column 4: "{}" is neither a range of numbers nor a list (write {1..3} or {a,b})`},
-		{"too many", "web@{1..1000}-{1..1000}.service", `web@{1..1000}-{1..1000}.service: column 5: pattern stands for more than 100000 names (narrow a range)`},
+		{"too many", "web@{1..1000}-{1..1000}.service", `web@{1..1000}-{1..1000}.service: column 5: pattern stands for more than 1000 names (narrow a range)`},
 	}
 }
 

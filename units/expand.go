@@ -7,12 +7,11 @@ import (
 )
 
 const (
-	// MaxExpand is how many names one pattern may stand for.
-	MaxExpand = 100_000
+	// MaxExpand is how many names one pattern may stand for: more is a slip of the fingers,
+	// and every name becomes a unit.
+	MaxExpand = 1000
 	// maxPattern bounds the text of a pattern; no result is longer than its pattern.
 	maxPattern = 1024
-	// maxExpandBytes bounds the text of all results together.
-	maxExpandBytes = 32 << 20
 )
 
 // Expand returns the strings that a pattern with braces stands for, in the
@@ -33,9 +32,6 @@ func Expand(pattern string) ([]string, error) {
 	}
 	if list.count > MaxExpand {
 		return nil, p.fault(strings.IndexByte(pattern, '{'), "narrow a range", "pattern stands for more than %d names", MaxExpand)
-	}
-	if list.count*len(pattern) > maxExpandBytes {
-		return nil, p.fault(strings.IndexByte(pattern, '{'), "narrow a range", "pattern stands for more than %d MiB of names", maxExpandBytes>>20)
 	}
 	return list.results(), nil
 }

@@ -114,6 +114,8 @@ func badUnits() []badWords {
 		{"start .", 1, `. is a folder, not a unit (name the files in it, as in ./*.service)$`},
 		{"start pipe.service", 1, `pipe.service is no regular file (write the unit into a file)$`},
 		{"start we[b", 1, `we[b: column 3: glob is malformed (close the set with ], as in [a-c])$`},
+		{"start web@{1..99999}", 1, `web@{1..99999}: column 5: pattern stands for more than 1000 names (narrow a range)$`},
+		{"start a@{1..600} b@{1..600}", 2, "1200 names or more: one command takes 1000 "},
 		{"start web@{1-3}", 1, `web@{1-3}: column 5: "{1-3}" is neither a range of numbers nor a list (write {1..3} or {a,b})$`},
 		{"start my*unit?x{", 1, `my*unit?x{: column 10: "{" is never closed (add the closing })$`},
 		{"start büro", 1, `büro.service: column 2: "ü" may not stand in a unit name (a unit name is made of letters, digits and : _ . - \ @)$`},

@@ -16,7 +16,10 @@ func follow(ctx context.Context, c *cli.Context, cl *api.Client, v verb, results
 	failed := 0
 	var names []string
 	var from int64
-	for _, r := range results {
+	for i, r := range results {
+		if storeFailed(r) {
+			return fmt.Errorf("%d of %d units not changed, the first is %s: %w", countFailed(results[i:]), len(results), r.Name, r.Error)
+		}
 		if r.Error != nil {
 			failed++
 			fmt.Fprintf(c.App.ErrWriter, "flotilla: error: %s\n", v.refusal(r))
@@ -38,6 +41,21 @@ func follow(ctx context.Context, c *cli.Context, cl *api.Client, v verb, results
 		return exitCode(1)
 	}
 	return nil
+}
+
+// storeFailed says that a change was not made because of the store: the others met the same.
+func storeFailed(r api.Result) bool {
+	return r.Error != nil && (r.Error.Code == api.CodeUnavailable || r.Error.Code == api.CodeTimeout)
+}
+
+func countFailed(results []api.Result) int {
+	n := 0
+	for _, r := range results {
+		if r.Error != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // refusal is the one line on a change that was refused.

@@ -9,13 +9,17 @@ import (
 	"flotilla/units"
 )
 
-// words are the arguments of a command with their braces expanded and their globs complete.
+// words are the arguments of a command with their braces expanded and their globs complete. They
+// are no more than one pattern may stand for: the shell expands braces too.
 func words(c *cli.Context) ([]string, error) {
 	var out []string
 	for _, arg := range c.Args().Slice() {
 		expanded, err := units.Expand(arg)
 		if err != nil {
 			return nil, err
+		}
+		if n := max(c.NArg(), len(out)+len(expanded)); n > units.MaxExpand {
+			return nil, usagef("%d names or more: one command takes %d (is a range too long? give the others in a command of their own, or a quoted glob such as 'web@*')", n, units.MaxExpand)
 		}
 		for _, word := range expanded {
 			if units.IsGlob(word) {
