@@ -208,9 +208,8 @@ func (c *Client) Events(ctx context.Context, follow bool, each func(Event) error
 }
 
 // ResumeFailover ends the storm brake: hosts absent by now are failed over.
-func (c *Client) ResumeFailover(ctx context.Context) error {
-	_, err := send[struct{}](ctx, c, http.MethodPost, "/v1/failover/resume", struct{}{})
-	return err
+func (c *Client) ResumeFailover(ctx context.Context) (Resumed, error) {
+	return send[Resumed](ctx, c, http.MethodPost, "/v1/failover/resume", struct{}{})
 }
 
 // StopOrphan ends a unit that runs on a host without any order.

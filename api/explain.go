@@ -123,8 +123,9 @@ func (e *Explanation) add(format string, args ...any) {
 	e.Lines = append(e.Lines, fmt.Sprintf(format, args...))
 }
 
+// addInstance tells of one host. The leader's reason is that of the time of its order.
 func (e *Explanation) addInstance(i Instance) {
-	e.add("on %s: ordered %s (%s), systemd says %s/%s", i.HostName, cmp.Or(i.Order, "nothing"), cmp.Or(i.Why, "no reason given"), i.Active, i.Sub)
+	e.add("on %s: ordered %s (then: %s), systemd says %s/%s", i.HostName, cmp.Or(i.Order, "nothing"), cmp.Or(i.Why, "no reason given"), i.Active, i.Sub)
 	if i.Message != "" {
 		e.add("on %s: %s", i.HostName, i.Message)
 	}

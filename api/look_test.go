@@ -45,7 +45,7 @@ func TestExplain(t *testing.T) {
 		thing string
 		want  []string
 	}{
-		{"good.service", []string{"as wanted: launched", "root@h1 wanted it launched at ", "systemd says active/running"}},
+		{"good.service", []string{"as wanted: launched", "root@h1 wanted it launched at ", "ordered launched (then: fewest units", "systemd says active/running"}},
 		{"bad.service", []string{"wanted launched, but: failed on h", "exit status 3", "| cannot open the ledger"}},
 		{"quiet.service", []string{"wanted launched, but: failed on h", "| line 1", "| line 10"}},
 		{"picky.service", []string{"wanted launched, but: ", "disk=ssd", "h1 cannot: ", "h2 cannot: ", "h3 cannot: "}},

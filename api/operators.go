@@ -27,13 +27,16 @@ func (s *Server) stopOrphan(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, struct{}{})
 }
 
-// resumeFailover answers POST /v1/failover/resume.
+// resumeFailover answers POST /v1/failover/resume. The word is noted also when nothing is paused: it
+// holds for the hosts that are absent now.
 func (s *Server) resumeFailover(w http.ResponseWriter, r *http.Request) {
+	paused := false
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) { paused = s.plans.at(c, s.opt).storm != nil })
 	if err := s.opt.Store.ResumeFailover(r.Context(), s.note(r, "")); err != nil {
 		s.fail(w, err)
 		return
 	}
-	s.answer(w, struct{}{})
+	s.answer(w, Resumed{Paused: paused})
 }
 
 // acceptStore answers POST /v1/store/accept; it needs no mirror, for a foreign store has none.

@@ -196,6 +196,11 @@ type LogEntry struct {
 	Message  string    `json:"message"`
 }
 
+// Resumed is the answer of POST /v1/failover/resume.
+type Resumed struct {
+	Paused bool `json:"paused"` // the storm brake held until now
+}
+
 // Accepted is the answer of POST /v1/store/accept.
 type Accepted struct {
 	Note string `json:"note"`

@@ -82,8 +82,13 @@ func failoverResume(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := cl.ResumeFailover(c.Context); err != nil {
+	done, err := cl.ResumeFailover(c.Context)
+	if err != nil {
 		return err
+	}
+	if !done.Paused {
+		fmt.Fprintln(c.App.Writer, "failover was not paused: nothing to resume")
+		return nil
 	}
 	fmt.Fprintln(c.App.Writer, "failover resumed for the hosts that are absent now")
 	return nil
