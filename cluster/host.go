@@ -41,7 +41,11 @@ type HostSpec struct {
 	Labels  map[string]string `json:"labels,omitempty"` // override those of HostInfo; "" removes one
 	Cordon  *Note             `json:"cordon,omitempty"`
 	Removed *Note             `json:"removed,omitempty"`
+	Left    bool              `json:"left,omitempty"` // the removal is the host's own leave: joining again ends it
 }
+
+// Readmit ends a removal, whoever it was that removed the host.
+func (s *HostSpec) Readmit() { s.Removed, s.Left = nil, false }
 
 // HostInfo is what a host's agent says about its host (key hostinfo/<id>). It is a
 // plain key, believed while Alive exists with the same boot id.
@@ -109,6 +113,10 @@ func (h *Host) Name() string {
 	}
 	return h.ID.Short()
 }
+
+// Departed says that the host was removed, or left, and is away: what it reported last counts
+// for nothing, and nobody will report the end of what ran there.
+func (h *Host) Departed() bool { return h.Spec.Removed != nil && h.Alive == nil }
 
 // StatusOf is the unit's status on this host if it can be believed: the host is
 // alive and its present boot reported it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"flotilla/cluster"
 )
@@ -21,67 +20,6 @@ func (s *Store) HostSpec(ctx context.Context, id cluster.HostID) (cluster.HostSp
 		return cluster.HostSpec{}, 0, err
 	}
 	return spec, kv.ModRev, nil
-}
-
-// EditHostSpec changes what operators say of a host, on the newest word, and raises the
-// hosts' epoch in the same transaction, so that no decision made on the old word is written
-// any more. ifMatch is the mod revision that the word must have, 0 for any and MustNotExist for
-// none: ErrConflict. edit may be called more than once; its error is returned. A change that
-// changes nothing is not written. It returns the spec and its mod revision.
-func (s *Store) EditHostSpec(ctx context.Context, id cluster.HostID, ifMatch int64, edit func(*cluster.HostSpec) error) (cluster.HostSpec, int64, error) {
-	if err := checkPart(string(id)); err != nil {
-		return cluster.HostSpec{}, 0, fmt.Errorf("host id %q: %w", id, err)
-	}
-	for range maxTries {
-		spec, rev, err := s.editHostOnce(ctx, id, ifMatch, edit)
-		if err == nil || !errors.Is(err, ErrStale) {
-			return spec, rev, err
-		}
-		if ifMatch != 0 {
-			break
-		}
-	}
-	return cluster.HostSpec{}, 0, fmt.Errorf("host %s: %w", id, ErrConflict)
-}
-
-func (s *Store) editHostOnce(ctx context.Context, id cluster.HostID, ifMatch int64, edit func(*cluster.HostSpec) error) (cluster.HostSpec, int64, error) {
-	none := cluster.HostSpec{}
-	key := s.keys.host(id)
-	kvs, err := s.ours(ctx, []string{key})
-	if err != nil {
-		return none, 0, err
-	}
-	rev := kvs[0].ModRev
-	if err := matches(ifMatch, rev); err != nil {
-		return none, 0, fmt.Errorf("host %s: %w", id, err)
-	}
-	var old, next cluster.HostSpec // two, because labels are a map
-	if rev != 0 {
-		if old, err = decode[cluster.HostSpec](kvs[0]); err != nil {
-			return none, 0, err
-		}
-		if next, err = decode[cluster.HostSpec](kvs[0]); err != nil {
-			return none, 0, err
-		}
-	}
-	if err := edit(&next); err != nil {
-		return none, 0, err
-	}
-	if rev != 0 && reflect.DeepEqual(old, next) {
-		return next, rev, nil
-	}
-	value, err := encode(next)
-	if err != nil {
-		return none, 0, err
-	}
-	revs, errs := s.commitItems(ctx, nil, nil, []item{{
-		If:   []Compare{{Key: key, Target: ModRev, Rev: rev}},
-		Then: []Op{{Key: key, Value: value}, {Key: s.keys.hostsEpoch(), Value: []byte(id)}},
-	}})
-	if errs[0] != nil {
-		return none, 0, fmt.Errorf("host %s: %w", id, errs[0])
-	}
-	return next, revs[0], nil
 }
 
 // ResumeFailover is the operator's word that the absences seen so far are real: the storm

@@ -200,7 +200,7 @@ func (s *Store) IsAlive(ctx context.Context, host cluster.HostID) (bool, error) 
 	return ok, err
 }
 
-// IsRemoved says whether an operator gave a host up.
+// IsRemoved says whether an operator gave a host up, or it left.
 func (s *Store) IsRemoved(ctx context.Context, host cluster.HostID) (bool, error) {
 	kv, ok, _, err := s.one(ctx, s.keys.host(host))
 	if err != nil || !ok {

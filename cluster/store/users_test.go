@@ -34,6 +34,7 @@ func writes(e *env) map[string]func(*store.Store) error {
 			_, err := s.PutHostSpec(e.ctx, host(1), 0, cluster.HostSpec{Cordon: &cluster.Note{}})
 			return err
 		},
+		"Leave":          func(s *store.Store) error { return s.Leave(e.ctx, store.Leaving{Host: host(1)}) },
 		"ResumeFailover": func(s *store.Store) error { _, err := s.ResumeFailover(e.ctx, cluster.Note{}); return err },
 		"AcceptStore":    func(s *store.Store) error { _, err := s.AcceptStore(e.ctx, cluster.Acceptance{}); return err },
 		"StopOrphan": func(s *store.Store) error {
