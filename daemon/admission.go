@@ -24,7 +24,7 @@ func (d *Daemon) newJoiner() error {
 			id, err := d.store.Identity(ctx)
 			return id.ID, err
 		},
-		Alive: d.store.IsAlive, Removed: d.removed,
+		Alive: d.store.IsAlive, Removed: d.givenUp, Rejoin: d.store.Rejoin,
 		Hosts: func(ctx context.Context) (int, error) {
 			alive, err := d.store.Alive(ctx)
 			return len(alive), err

@@ -23,7 +23,14 @@ type removal struct {
 // removedFor is how old that word may be.
 const removedFor = 10 * time.Second
 
-// removed says whether an operator gave a host up: the mirror says so, or the store. While
+// givenUp says whether an operator gave a host up. One that left by itself was not. It asks the
+// store, which knows what the host said a moment ago.
+func (d *Daemon) givenUp(ctx context.Context, id cluster.HostID) (bool, error) {
+	spec, _, err := d.store.HostSpec(ctx, id)
+	return spec.Removed != nil && !spec.Left, err
+}
+
+// removed says whether an operator gave a host up, or it left: the mirror says so, or the store. While
 // neither can, the last word stays.
 func (d *Daemon) removed(ctx context.Context, id cluster.HostID) (bool, error) {
 	if d.mirror != nil && d.mirror.Err() == nil {

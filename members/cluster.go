@@ -41,6 +41,26 @@ type EtcdMembers struct{ cli *clientv3.Client }
 // NewEtcdMembers uses a client, which stays the caller's.
 func NewEtcdMembers(cli *clientv3.Client) *EtcdMembers { return &EtcdMembers{cli: cli} }
 
+// askOthers has this client ask the members on other hosts from now on, where there are any,
+// and returns their client URLs.
+func (m *EtcdMembers) askOthers(ctx context.Context, host string) ([]string, error) {
+	res, err := m.cli.MemberList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list etcd members: %w", err)
+	}
+	var out []string
+	for _, r := range res.Members {
+		if r.Name != host && !r.IsLearner { // a learner answers little
+			out = append(out, r.ClientURLs...)
+		}
+	}
+	slices.Sort(out)
+	if len(out) > 0 {
+		m.cli.SetEndpoints(out...)
+	}
+	return out, nil
+}
+
 // DialEtcd makes a client for the etcd that the configuration names, for the
 // membership of our own etcd.
 func DialEtcd(c Config, id *Identity, log *slog.Logger) (*clientv3.Client, error) {

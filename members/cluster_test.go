@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -379,8 +380,14 @@ func testKilledMember(t *testing.T, one, two, three, four *machine, tokens *test
 		t.Fatalf("members after the third joined again = %v, %v, want 3", members, err)
 	}
 
-	if err := Leave(t.Context(), one.joiner.Etcd, string(re.id)); err != nil {
-		t.Fatalf("Leave = %v", err)
+	// It knows no member but its own, asks the others all the same, and may do so twice.
+	alone := re.made.Config
+	alone.Endpoints = []string{"https://127.0.0.1:" + strconv.Itoa(alone.Etcd.ClientPort)}
+	for _, config := range []Config{alone, re.made.Config} {
+		left, err := LeaveEtcd(t.Context(), config, nil)
+		if err != nil || len(left.Endpoints) != 2 || slices.Contains(left.Endpoints, alone.Endpoints[0]) || left.Etcd.Member {
+			t.Fatalf("LeaveEtcd = %v, etcd member %v, %v, want the two others", left.Endpoints, left.Etcd.Member, err)
+		}
 	}
 	if err := re.etcd.Wait(); err == nil || re.etcd.ProcessState.ExitCode() != 78 {
 		t.Errorf("removed member ended with %v, want exit code 78", err)

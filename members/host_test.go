@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -227,6 +228,7 @@ type fakeEtcd struct {
 	members []Member
 	log     []string
 	add     error
+	remove  func(f *fakeEtcd, id uint64) error // nil = it says that it did
 }
 
 func (f *fakeEtcd) Members(context.Context) ([]Member, error) { return slices.Clone(f.members), nil }
@@ -238,6 +240,9 @@ func (f *fakeEtcd) AddLearner(_ context.Context, peer string) (uint64, error) {
 
 func (f *fakeEtcd) RemoveMember(_ context.Context, id uint64) error {
 	f.log = append(f.log, "remove "+string(rune('0'+id%10)))
+	if f.remove != nil {
+		return f.remove(f, id)
+	}
 	return nil
 }
 
@@ -437,5 +442,67 @@ func TestLeaveRefuses(t *testing.T) {
 				t.Errorf("etcd (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestLeaveRepeats: a member that is asked to go may stop before it has answered, and etcd may want
+// its members connected for longer.
+func TestLeaveRepeats(t *testing.T) {
+	stopped := errors.New("etcdserver: server stopped")
+	gone := func(f *fakeEtcd, id uint64) error {
+		f.members = slices.DeleteFunc(f.members, func(m Member) bool { return m.ID == id })
+		return stopped
+	}
+	for name, tt := range map[string]struct {
+		remove func(*fakeEtcd, uint64) error
+		want   error
+		tries  int
+	}{
+		"answer lost":      {gone, nil, 1},
+		"answers the next": {func(f *fakeEtcd, _ uint64) error { f.remove = nil; return stopped }, nil, 2},
+		"too young":        {func(f *fakeEtcd, _ uint64) error { f.remove = gone; return ErrQuorum }, nil, 2},
+		"never":            {func(*fakeEtcd, uint64) error { return stopped }, stopped, 15},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				etcd := &fakeEtcd{remove: tt.remove, members: []Member{{ID: 1, Name: "a"}, {ID: 2, Name: "b", Healthy: true}, {ID: 3, Name: "c", Healthy: true}}}
+				if err := Leave(t.Context(), etcd, "a"); !errors.Is(err, tt.want) || len(etcd.log) < tt.tries || err == nil && len(etcd.log) > tt.tries {
+					t.Errorf("Leave = %v after %v, want %v after %d tries", err, etcd.log, tt.want, tt.tries)
+				}
+			})
+		})
+	}
+}
+
+// TestRejoin: a host that left is taken back when all else is granted; if that fails, nothing is.
+func TestRejoin(t *testing.T) {
+	o := initOptions(t)
+	made, err := Init(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := mustCA(t, made.Config.PKI, o.Now)
+	for name, fail := range map[string]error{"": nil, "take the host back: store away": errors.New("store away")} {
+		tok := mustToken(t, ca.Fingerprint(), o.Now.Add(time.Hour))
+		tokens := &testTokens{hashes: map[string]string{tok.ID: tok.Hash()}}
+		var asked []cluster.HostID
+		j := &Joiner{
+			Config: made.Config, Tokens: tokens, Now: func() time.Time { return o.Now }, Log: slog.New(slog.DiscardHandler),
+			Etcd:    &fakeEtcd{members: []Member{{ID: 1, Name: hostA, Healthy: true}}},
+			StoreID: func(context.Context) (string, error) { return "5707e", nil },
+			Rejoin:  func(_ context.Context, id cluster.HostID) error { asked = append(asked, id); return fail },
+		}
+		key, err := NewKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		csr, err := NewCSR(key, hostB)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = j.Handle(t.Context(), JoinRequest{Token: tok.Text(), Host: hostB, Name: "b", Addresses: []string{"10.0.0.2"}, CSR: string(csr), Version: "0.1.0"}, "")
+		if text(err) != name || !slices.Equal(asked, []cluster.HostID{hostB}) || (len(tokens.hashes) == 0) != (fail == nil) {
+			t.Errorf("Handle = %v, took back %v, tokens left %d, want error %q", err, asked, len(tokens.hashes), name)
+		}
 	}
 }

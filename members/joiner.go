@@ -47,7 +47,10 @@ type Joiner struct {
 	// Hosts counts the hosts that are alive; needed beside an etcd that is not ours.
 	Hosts func(ctx context.Context) (int, error)
 	// Removed says whether an operator gave a host up: it gets no new certificate. nil = nobody asks.
+	// A host that left by itself was not given up.
 	Removed func(ctx context.Context, id cluster.HostID) (bool, error)
+	// Rejoin ends the removal of a host that left by itself. nil = no host is removed.
+	Rejoin func(ctx context.Context, id cluster.HostID) error
 	// CheckVersion refuses versions that cannot work with this cluster; nil = all may join.
 	CheckVersion func(version string) error
 	Now          func() time.Time
@@ -246,6 +249,12 @@ func (j *Joiner) finish(ctx context.Context, req JoinRequest, who HostNames, ca 
 	res.Prefix, res.Timing = j.Config.Prefix, j.Config.Timing
 	if res.StoreID, err = j.StoreID(ctx); err != nil {
 		return fmt.Errorf("read the store's identity: %w", err)
+	}
+	if j.Rejoin == nil {
+		return nil
+	}
+	if err := j.Rejoin(ctx, cluster.HostID(req.Host)); err != nil {
+		return fmt.Errorf("take the host back: %w", err)
 	}
 	return nil
 }

@@ -2,11 +2,12 @@ package members
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -45,19 +46,67 @@ func Leave(ctx context.Context, etcd Membership, host string) error {
 	return remove(ctx, etcd, mine.ID)
 }
 
+// LeaveEtcd takes this host's member out of the cluster's etcd, as Leave does, and returns the
+// configuration to go on with, that of Others. It asks those: a member that is removed stops, and may do so
+// before it has answered. It may be repeated.
+func LeaveEtcd(ctx context.Context, c Config, log *slog.Logger) (Config, error) {
+	id, err := LoadIdentity(c.PKI, time.Now())
+	if err != nil {
+		return c, err
+	}
+	endpoints := c.Others().Endpoints
+	if len(endpoints) == 0 {
+		endpoints = c.Endpoints
+	}
+	client, err := dial(endpoints, id, log)
+	if err != nil {
+		return c, err
+	}
+	defer client.Close()
+	etcd := NewEtcdMembers(client)
+	others, err := etcd.askOthers(ctx, c.Host)
+	if err != nil {
+		return c, err
+	}
+	host := c.Host
+	c = c.Others()
+	c.Endpoints = others
+	return c, Leave(ctx, etcd, host)
+}
+
 // settle is how long etcd wants its members connected before it lets one go.
 const settle = 15 * time.Second
 
-// remove removes a member, giving etcd the time to see that the others are well.
+// Others is the configuration without the etcd member on this host: of the cluster's own etcd it
+// names the members on other hosts, as far as this host knows them.
+func (c Config) Others() Config {
+	here := httpsURL(c.Address, c.Etcd.ClientPort)
+	c.Endpoints = slices.DeleteFunc(slices.Clone(c.Endpoints), func(e string) bool { return c.Etcd.Member && e == here.String() })
+	c.Etcd.Member = false
+	return c
+}
+
+// remove removes a member, giving etcd the time to see that the others are well. An answer may
+// be lost, as when the member that was asked is the one that goes: what counts is whether it is
+// still there.
 func remove(ctx context.Context, etcd Membership, id uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
 	for {
 		err := etcd.RemoveMember(ctx, id)
-		if !errors.Is(err, ErrQuorum) || !pause(ctx, retryIn) {
+		if err == nil || isGone(ctx, etcd, id) {
+			return nil
+		}
+		if !pause(ctx, retryIn) {
 			return err
 		}
 	}
+}
+
+// isGone says whether etcd surely has no such member.
+func isGone(ctx context.Context, etcd Membership, id uint64) bool {
+	members, err := etcd.Members(ctx)
+	return err == nil && !slices.ContainsFunc(members, func(m Member) bool { return m.ID == id })
 }
 
 // Cleanup ends this host's membership on its disk: what the agent remembers of its

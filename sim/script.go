@@ -43,6 +43,7 @@ func (s *Script) World() *World { return s.w }
 //	wait DURATION
 //	power off|on HOST          agent kill|term|start HOST
 //	cut|join HOST              freeze|thaw HOST
+//	leave HOST                 the host ends its agent and leaves the cluster
 //	store away|refusing|back|wiped|renewed|accepted   away answers nothing, refusing is no etcd at all
 //	leader stall|go            hold the leader's writes up until after its lease, or let them go
 //	orders|heads deleted       all of them, behind everybody's back
@@ -230,6 +231,10 @@ func (s *Script) hostCommand(word string, h *Host) error {
 		return cut(memory.CutNone)(w, h)
 	case "freeze", "thaw":
 		h.Freeze(word == "freeze")
+	case "leave":
+		h.Term()
+		w.Leave(h)
+		w.Typed()
 	default:
 		return fmt.Errorf("%s: unknown command", word)
 	}

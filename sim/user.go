@@ -182,6 +182,13 @@ func (w *World) Edit(what string, h *Host, edit func(*cluster.HostSpec)) {
 	})
 }
 
+// Leave has a host whose agent has ended leave the cluster.
+func (w *World) Leave(h *Host) {
+	w.Type("leave "+h.name, func(ctx context.Context) error {
+		return w.User().Leave(ctx, store.Leaving{Host: h.id, Boot: h.machine.BootID(), By: me()})
+	})
+}
+
 // StopOrphans has the operator end every orphan that hosts report.
 func (w *World) StopOrphans() {
 	if w.Judge == nil {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"flotilla/agent/systemd"
 	"flotilla/install"
 	"flotilla/members"
 )
@@ -193,6 +194,31 @@ func TestLeaveAgain(t *testing.T) {
 			}
 			b.want(t, testInit, 0, "")
 		})
+	}
+}
+
+// TestLeaveMeetsAUnit: a unit that came to the host while its agent ended keeps the host a member, and
+// its agent goes on.
+func TestLeaveMeetsAUnit(t *testing.T) {
+	b := newBench(t, true)
+	b.want(t, testInit+" --etcd-endpoints http://127.0.0.1:1", 0, "")
+	b.asked = nil
+	asks := b.systemctl
+	b.systemctl = func(ctx context.Context, args ...string) error {
+		dir := filepath.Join(b.root, "run/systemd/system")
+		if slices.Contains(args, "--now") {
+			drop := filepath.Join(dir, "late.service.d")
+			if err := errors.Join(os.Mkdir(drop, 0o755), os.WriteFile(filepath.Join(drop, systemd.DropIn), []byte(systemd.Header), 0o644), os.WriteFile(dir+"/late.service", nil, 0o644)); err != nil {
+				t.Error(err)
+			}
+		}
+		return asks(ctx, args...)
+	}
+	b.want(t, "leave", 1, "flotilla: error: units of the cluster are on this host (late.service): they would run on here")
+	agent := members.ServiceAgent
+	want := []string{"is-active --quiet " + agent, "disable --quiet --now " + agent, "enable --quiet " + agent, "start " + agent}
+	if !slices.Equal(b.asked, want) || !members.Traces(b.paths) {
+		t.Errorf("systemd was asked for %q, want %q and a host that is still a member", b.asked, want)
 	}
 }
 
