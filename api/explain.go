@@ -23,7 +23,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	found := false
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
 		name := cluster.Unit(thing)
-		if c.Units[name] == nil && len(c.Placed[name]) == 0 && len(c.Orphans[name]) == 0 {
+		if c.Units[name] == nil && len(c.Placed[name]) == 0 && len(orphansOf(c, name)) == 0 {
 			return
 		}
 		found = true

@@ -244,10 +244,11 @@ func applyPatch(spec *cluster.HostSpec, p HostPatch, by cluster.Note) {
 			spec.Labels[k] = *v
 		}
 	}
-	if p.Remove != nil {
-		spec.Removed = nil
-		if *p.Remove {
-			spec.Removed = &by
-		}
+	switch {
+	case p.Remove == nil:
+	case !*p.Remove:
+		spec.Readmit()
+	case !spec.Left: // a host that left stays free to join again
+		spec.Removed = &by
 	}
 }

@@ -148,7 +148,7 @@ func unitsOn(h *cluster.Host) []cluster.Unit {
 
 func isOrphan(h *cluster.Host, name cluster.Unit) bool {
 	st := h.Status[name]
-	return st != nil && st.Orphan
+	return st != nil && st.Orphan && !h.Departed()
 }
 
 // shownUnits are the units of the cluster and the orphans that are none of its units, sorted.
@@ -158,7 +158,9 @@ func shownUnits(c *cluster.Snapshot) []cluster.Unit {
 		return names
 	}
 	for n := range c.Orphans {
-		names = append(names, n)
+		if len(orphansOf(c, n)) > 0 {
+			names = append(names, n)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

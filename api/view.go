@@ -27,9 +27,9 @@ func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 	for id := range s.Placed[name] {
 		u.Instances = append(u.Instances, instance(s.Hosts[id], name))
 	}
-	for id := range s.Orphans[name] {
-		if s.Placed[name][id] == nil {
-			u.Instances = append(u.Instances, instance(s.Hosts[id], name))
+	for _, h := range orphansOf(s, name) {
+		if h.Placed[name] == nil {
+			u.Instances = append(u.Instances, instance(h, name))
 		}
 	}
 	slices.SortFunc(u.Instances, func(a, b Instance) int {
@@ -39,6 +39,18 @@ func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 	stands := settled(s, name, was)
 	u.Settled, u.Failed, u.Ended, u.Failure, u.Reason = stands.settled, stands.failed, stands.ended, stands.failure, stands.why
 	return u
+}
+
+// orphansOf are the hosts that said last that they run the unit without any order. Those that
+// were removed and are away count no more.
+func orphansOf(s *cluster.Snapshot, name cluster.Unit) []*cluster.Host {
+	var out []*cluster.Host
+	for id := range s.Orphans[name] {
+		if h := s.Hosts[id]; !h.Departed() {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // instance is what is known of a unit on a host.
@@ -126,6 +138,8 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 		}
 		live++
 		switch at := lags(h, head, p); {
+		case at.why != "" && h.Departed() && was.why != "": // it fits nowhere else
+			return standing{why: was.why}
 		case at.ended:
 			ended = standing{ended: true, why: cmp.Or(ended.why, at.why)}
 		case at.why != "":
@@ -160,8 +174,13 @@ func goneEverywhere(s *cluster.Snapshot, name cluster.Unit, waiting string) stan
 	return standing{settled: true}
 }
 
-// absence says since when a host is absent.
-func absence(h *cluster.Host) string { return "absent since " + clock(h.Absent) }
+// absence says since when a host is absent, or that nobody waits for it any more.
+func absence(h *cluster.Host) string {
+	if h.Departed() {
+		return "removed from the cluster"
+	}
+	return "absent since " + clock(h.Absent)
+}
 
 // butAbsent is the end of a sentence on what a host is to do.
 func butAbsent(h *cluster.Host) string {
@@ -266,8 +285,8 @@ func hostView(s *cluster.Snapshot, h *cluster.Host) Host {
 			v.Active++
 		}
 	}
-	for name, st := range h.Status {
-		if st.Orphan {
+	for name := range h.Status {
+		if isOrphan(h, name) {
 			v.Orphans = append(v.Orphans, string(name))
 		}
 	}

@@ -172,12 +172,13 @@ func (p *progress) timedOut(names []string) int {
 	return p.failed
 }
 
-// sentence tells that a unit is as wanted, and where.
+// sentence tells that a unit is as wanted, and where: on hosts that have the order and are there.
+// What a host runs without any order is not what was asked for.
 func (v verb) sentence(u api.Unit) string {
 	var on, over []string
 	for _, i := range u.Instances {
 		switch {
-		case i.Order == cluster.Gone.String():
+		case i.Order == "", i.Order == cluster.Gone.String(), i.Active == "unknown":
 		case v.starts() && u.Ended && i.Active == "inactive":
 			over = append(over, i.HostName)
 		default:

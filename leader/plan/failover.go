@@ -148,9 +148,6 @@ func (p *planner) failover(u cluster.Unit) {
 	}
 	old := from.Placed[u]
 	reason := absence(p, from)
-	if from.removed {
-		reason = fmt.Sprintf("host %s was removed", from.Name())
-	}
 	o := p.orders(head, to, reason)
 	o.If = append(o.If, aliveAt(from), placedAt(u, from))
 	if len(o.If) > maxConditions {
@@ -173,5 +170,8 @@ func (p *planner) failover(u cluster.Unit) {
 
 // absence says of an absent host what is known.
 func absence(p *planner, h *host) string {
+	if h.removed {
+		return fmt.Sprintf("host %s was removed", h.Name())
+	}
 	return fmt.Sprintf("host %s is absent since %s", h.Name(), clock(p.since(h)))
 }
