@@ -21,6 +21,9 @@ func TestByName(t *testing.T) {
 		s.Placed["a.service"] = put(s.Placed["a.service"], id)
 		x.Hosts = append(x.Hosts, plan.HostVerdict{Host: id, Name: name, Fits: true})
 	}
+	if why := goneEverywhere(s, "a.service", "").why; !strings.HasPrefix(why, "waiting for h1 to stop and remove it") {
+		t.Errorf("the reason names another host than the first: %s", why)
+	}
 	var got []string
 	for _, i := range unitView(s, "a.service", verdict{}).Instances {
 		got = append(got, i.HostName)

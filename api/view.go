@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -128,7 +129,7 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 		return standing{failed: true, why: head.Bad}
 	}
 	live, leaving, ended := 0, "", standing{}
-	for _, p := range inOrder(s.Placed[name]) {
+	for _, p := range inOrder(s, name) {
 		h := s.Hosts[p.Host]
 		if p.State == cluster.Gone {
 			if head.Spec.Target == units.Inactive || h.Alive != nil {
@@ -167,7 +168,7 @@ func goneEverywhere(s *cluster.Snapshot, name cluster.Unit, waiting string) stan
 	if s.Destroyed[name] == 0 && waiting != "" {
 		return standing{why: waiting}
 	}
-	for _, p := range inOrder(s.Placed[name]) {
+	for _, p := range inOrder(s, name) {
 		h := s.Hosts[p.Host]
 		return standing{why: fmt.Sprintf("waiting for %s to stop and remove it%s", h.Name(), butAbsent(h))}
 	}
@@ -242,14 +243,11 @@ func notRunning(h *cluster.Host, head *cluster.UnitHead, st *cluster.Status) sta
 	return out
 }
 
-// inOrder lists placements by host, so that the same snapshot gives the same sentence.
-func inOrder(m map[cluster.HostID]*cluster.Placed) []*cluster.Placed {
-	out := make([]*cluster.Placed, 0, len(m))
-	for _, p := range m {
-		out = append(out, p)
-	}
-	slices.SortFunc(out, func(a, b *cluster.Placed) int { return cmp.Compare(a.Host, b.Host) })
-	return out
+// inOrder lists a unit's placements by host name, so that the same snapshot gives the same sentence.
+func inOrder(s *cluster.Snapshot, name cluster.Unit) []*cluster.Placed {
+	return slices.SortedFunc(maps.Values(s.Placed[name]), func(a, b *cluster.Placed) int {
+		return cmp.Or(cmp.Compare(s.Hosts[a.Host].Name(), s.Hosts[b.Host].Name()), cmp.Compare(a.Host, b.Host))
+	})
 }
 
 // hostState is a host's state in one word.
