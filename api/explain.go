@@ -58,7 +58,7 @@ func nothing(err error, thing string) error {
 	return err
 }
 
-// explainUnit also returns the failed instances whose last log lines are still to be asked for.
+// explainUnit also returns the instances that failed whose last log lines are still to be asked for.
 func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanation, []Instance) {
 	head := c.Units[name]
 	was := s.plans.at(c, s.opt).verdict(head, name)
@@ -82,7 +82,7 @@ func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanatio
 	var silent []Instance
 	for _, i := range v.Instances {
 		out.addInstance(i)
-		if i.Active == "failed" && len(i.Tail) == 0 {
+		if (i.Active == "failed" || strings.HasPrefix(i.Sub, "auto-restart")) && len(i.Tail) == 0 {
 			silent = append(silent, i)
 		}
 	}
