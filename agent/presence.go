@@ -274,6 +274,12 @@ func (p *presence) respect(other *cluster.TakenError) {
 		p.log.Error("cannot note in /run that another life was seen", "err", err)
 	}
 	why := "watching whether " + other.Error()
+	if other.Alive.Address == p.me.Address {
+		why = fmt.Sprintf("started before its old lease ended; waits up to %s", p.timing.TTL)
+		if other.Alive.Boot != p.me.Boot {
+			why = fmt.Sprintf("booted before its old lease ended; waits up to %s", p.timing.TTL)
+		}
+	}
 	p.set(func(s *presenceState) {
 		s.lease, s.settled, s.refused = cluster.Lease{}, false, ""
 		if s.taken == "" {

@@ -74,6 +74,10 @@ func TestHostThatBootsFastTakesOverItsOldLife(t *testing.T) {
 		w.host.Reboot()
 		w.start()
 		begun := time.Now()
+		w.until("the old life to be watched", func() bool { return w.agent.State().Taken != "" })
+		if got, want := w.agent.State().Taken, "booted before its old lease ended; waits up to 10s"; got != want {
+			t.Errorf("a host that meets its own old life says %q, want %q", got, want)
+		}
 		w.until("a new life", func() bool { rev := w.alive(); return rev != 0 && rev != life })
 		if d := time.Since(begun); d < 4*time.Second || d > 8*time.Second {
 			t.Errorf("the old life was taken over after %s, want about two renewal intervals", d)
