@@ -182,7 +182,7 @@ func (s *Server) explainHost(h Host) Explanation {
 	out := Explanation{Thing: h.Name, Summary: string(h.State)}
 	switch h.State {
 	case HostAbsent:
-		out.Summary = fmt.Sprintf("absent since %s: its agent does not renew its lease; systemctl status flotilla-agent there tells more", clock(h.Since))
+		out.Summary = fmt.Sprintf("absent %s: its agent does not renew its lease; systemctl status flotilla-agent there tells more", sinceWhen(h.Since, h.Earlier))
 	case HostRemoved:
 		out.Summary = "removed from the cluster: flotilla host restore " + h.Name + " takes it back"
 	}

@@ -54,7 +54,8 @@ type Host struct {
 	Name     string            `json:"name"`
 	Address  string            `json:"address,omitempty"`
 	State    HostState         `json:"state"`
-	Since    time.Time         `json:"since,omitzero"`
+	Since    time.Time         `json:"since,omitzero"`         // of the absence
+	Earlier  bool              `json:"since_before,omitempty"` // absent since before Since: this daemon did not see it begin
 	Labels   map[string]string `json:"labels"`
 	Cordon   *cluster.Note     `json:"cordon,omitempty"`
 	Version  string            `json:"version,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -180,7 +181,15 @@ func absence(h *cluster.Host) string {
 	if h.Departed() {
 		return "removed from the cluster"
 	}
-	return "absent since " + clock(h.Absent)
+	return "absent " + sinceWhen(h.Absent, h.AbsentRev == 0)
+}
+
+// sinceWhen is an instant, or that something began before it: this daemon did not see when.
+func sinceWhen(t time.Time, earlier bool) string {
+	if earlier {
+		return "since before " + clock(t)
+	}
+	return "since " + clock(t)
 }
 
 // butAbsent is the end of a sentence on what a host is to do.
@@ -268,7 +277,7 @@ func hostView(s *cluster.Snapshot, h *cluster.Host) Host {
 		Labels: h.Labels(), Cordon: h.Spec.Cordon, Revision: h.SpecRev,
 	}
 	if h.Alive == nil {
-		v.Since = h.Absent
+		v.Since, v.Earlier = h.Absent, h.AbsentRev == 0
 	}
 	if i := h.Info; i != nil {
 		v.Version, v.OS, v.Kernel, v.Systemd = i.Version, i.OS, i.Kernel, i.Systemd

@@ -236,6 +236,8 @@ func hostState(h api.Host) string {
 	switch {
 	case h.State == api.HostRemoved:
 		return string(h.State)
+	case h.State != api.HostAlive && h.Earlier:
+		return string(h.State) + ", at least " + age(h.Since)
 	case h.State != api.HostAlive:
 		return string(h.State) + " " + age(h.Since)
 	case h.Cordon != nil:
