@@ -42,7 +42,7 @@ func NewClient(endpoint string, tlsConfig *tls.Config) (*Client, error) {
 	switch {
 	case u.Scheme == "unix" && u.Path != "":
 		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
+			return dialRestarted(ctx, func() (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unix", u.Path) })
 		}
 		return &Client{base: "http://flotilla", http: &http.Client{Transport: &http.Transport{DialContext: dial, ResponseHeaderTimeout: answerWithin}}}, nil
 	case u.Scheme == "https" && u.Host != "":
@@ -52,6 +52,31 @@ func NewClient(endpoint string, tlsConfig *tls.Config) (*Client, error) {
 		}}}, nil
 	}
 	return nil, fmt.Errorf("endpoint %q: want unix:///path or https://host:port", endpoint)
+}
+
+// restartWait is how long a daemon on this host may be between two lives.
+const restartWait = 2 * time.Second
+
+// dialRestarted connects to a socket of this host. A daemon that has just ended leaves one on
+// which nobody listens: it is tried again for restartWait.
+func dialRestarted(ctx context.Context, dial func() (net.Conn, error)) (net.Conn, error) {
+	limit := time.NewTimer(restartWait)
+	defer limit.Stop()
+	tick := time.NewTicker(restartWait / 40)
+	defer tick.Stop()
+	for {
+		conn, err := dial()
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return conn, err
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // NewClientWith talks to https://address through a transport of the caller's.

@@ -21,6 +21,7 @@ type source struct {
 	name    string
 	address string
 	absent  bool
+	note    string // a line to begin with; empty = none
 }
 
 // logQuery is what is asked of one host's journal; unit "" is the daemons' own lines.
@@ -89,6 +90,10 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 		s.localLogs(w, r, q)
 		return
 	}
+	if q.unit = s.ownUnit(r, v.Get("host")); q.unit != "" {
+		s.fanIn(w, r, []source{{id: s.opt.Host, name: s.opt.Name, note: "which other hosts have it is not known: these are the lines of this host only"}}, q)
+		return
+	}
 	s.needMirror(func(w http.ResponseWriter, r *http.Request) {
 		unit, sources, err := s.sources(r.Context(), r.PathValue("thing"), v.Get("host"))
 		if err != nil {
@@ -102,6 +107,30 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 		}
 		s.fanIn(w, r, sources, q)
 	})(w, r)
+}
+
+// ownUnit is the unit that is asked for if only this host is known to have it: the daemon has not
+// seen the cluster yet, and a person on its host asks. Else it is empty.
+func (s *Server) ownUnit(r *http.Request, host string) string {
+	name := r.PathValue("thing")
+	if r.TLS != nil || s.opt.Has == nil || host != "" && host != s.opt.Name && host != string(s.opt.Host) {
+		return ""
+	}
+	if !s.opt.Has(cluster.Unit(name)) {
+		name = units.Mangle(name)
+	}
+	if !s.opt.Has(cluster.Unit(name)) {
+		return ""
+	}
+	if s.opt.Mirror != nil && s.loaded(r.Context()) {
+		return ""
+	}
+	if s.opt.Mirror == nil {
+		if _, address := s.opt.Peers.Leader(r.Context()); address != "" {
+			return ""
+		}
+	}
+	return name
 }
 
 // localLogs streams this host's own journal.
@@ -237,6 +266,9 @@ func (s *Server) readInto(ctx context.Context, src source, q logQuery, entries c
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	if src.note != "" {
+		_ = emit(LogEntry{Time: s.opt.Now(), Priority: 4, Message: "flotilla: " + src.note})
 	}
 	err := errors.New("the host is absent")
 	if !src.absent || src.id == s.opt.Host {

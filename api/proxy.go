@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httputil"
@@ -18,8 +19,14 @@ func (s *Server) needMirror(h http.HandlerFunc) http.HandlerFunc {
 		return s.needComplete(h)
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		_, address := s.opt.Peers.Leader(r.Context())
-		if address == "" || r.Header.Get(forwarded) != "" {
+		address := ""
+		if r.Header.Get(forwarded) == "" {
+			s.started(r.Context(), nil, func() bool {
+				_, address = s.opt.Peers.Leader(r.Context())
+				return address != ""
+			})
+		}
+		if address == "" {
 			s.fail(w, s.unusable("no leader is known to "+s.opt.Name+", which does not mirror the cluster itself",
 				"ask again in some seconds, or on a host that runs etcd"))
 			return
@@ -28,10 +35,46 @@ func (s *Server) needMirror(h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// needComplete refuses while the mirror has not seen the whole store yet.
+// startWait is how long a request waits for what a daemon that has just started does not know yet.
+const startWait = 5 * time.Second
+
+// started waits until ready, which is asked at each wake and now and then, and says whether it
+// is. It gives up after startWait, and as soon as the agent knows that the store is no help.
+func (s *Server) started(ctx context.Context, wake <-chan struct{}, ready func() bool) bool {
+	limit := time.NewTimer(startWait)
+	defer limit.Stop()
+	tick := time.NewTicker(startWait / 20)
+	defer tick.Stop()
+	for !ready() {
+		if l := s.opt.Local(); l.Frozen != "" || !l.StoreOut.IsZero() {
+			return false
+		}
+		select {
+		case <-wake:
+		case <-tick.C:
+		case <-limit.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// loaded waits for the first load of a daemon that has just started.
+func (s *Server) loaded(ctx context.Context) bool {
+	if s.complete() {
+		return true
+	}
+	wake, stop := s.opt.Mirror.Subscribe()
+	defer stop()
+	return s.started(ctx, wake, s.complete)
+}
+
+// needComplete refuses while the mirror has not seen the whole store, for which it waits a moment.
 func (s *Server) needComplete(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if s.complete() {
+		if s.loaded(r.Context()) {
 			h(w, r)
 			return
 		}
@@ -48,15 +91,42 @@ func (s *Server) unusable(why, hint string) *Error {
 	l := s.opt.Local()
 	switch {
 	case l.Frozen != "":
-		why, hint = frozen(l), "flotilla accept-store, if that is meant; workloads keep running"
+		why, hint = l.frozen(), "workloads keep running"
+		if !strings.Contains(why, acceptStore) {
+			hint = acceptHint + "; " + hint
+		}
 	case !l.StoreOut.IsZero():
 		why, hint = "etcd does not answer since "+clock(l.StoreOut), "is a majority of its members up? workloads keep running"
 	}
 	return Refuse(http.StatusServiceUnavailable, hint, "%s", why)
 }
 
-func frozen(l Local) string {
+// What a person does about a frozen host. Most reasons name it already.
+const (
+	acceptStore = "flotilla accept-store"
+	acceptHint  = acceptStore + ", if that is meant"
+)
+
+func (l Local) frozen() string {
 	return fmt.Sprintf("%s is frozen: %s", l.Name, strings.TrimPrefix(oneLine(l.Frozen), "frozen: "))
+}
+
+// FrozenText says of a host that follows no orders why, and what to type.
+func (l Local) FrozenText() string {
+	why := l.frozen()
+	if strings.Contains(why, acceptStore) {
+		return why
+	}
+	return why + " (" + acceptHint + ")"
+}
+
+// FrozenNotices are sentences for a person about a host that follows no orders; nil while it does.
+// Of the other hosts nobody knows: a frozen host writes nothing.
+func (l Local) FrozenNotices() []string {
+	if l.Frozen == "" {
+		return nil
+	}
+	return []string{l.FrozenText(), "other hosts may be frozen too: flotilla status on each tells"}
 }
 
 // clock is an instant as sentences show it.
@@ -65,10 +135,7 @@ func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC"
 // health are sentences on why what this daemon shows may be old, or its host not as ordered.
 func (s *Server) health() []string {
 	l := s.opt.Local()
-	var out []string
-	if l.Frozen != "" {
-		out = append(out, frozen(l)+" (flotilla accept-store, if that is meant)")
-	}
+	out := l.FrozenNotices()
 	switch err := s.opt.Mirror.Err(); {
 	case !l.StoreOut.IsZero():
 		out = append(out, fmt.Sprintf("etcd does not answer since %s: this is what was known then; nothing can be changed, workloads keep running", clock(l.StoreOut)))

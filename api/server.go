@@ -80,7 +80,7 @@ const (
 )
 
 // Options are what lies behind the API. All are required but Mirror, without which what needs it is asked
-// of the leader, and Removed, Leave and Etcd.
+// of the leader, and Removed, Leave, Etcd and Has.
 type Options struct {
 	Host     cluster.HostID
 	Name     string
@@ -95,6 +95,7 @@ type Options struct {
 	Leave    func(context.Context, cluster.HostID) error // takes a host's etcd member out; nil = etcd is not ours
 	Etcd     func(context.Context) []EtcdMember          // the members of our etcd, without Name; nil = it is not ours
 	Logs     Logs
+	Has      func(cluster.Unit) bool // this host's agent knows of the unit; nil = nobody asks
 	Local    func() Local
 	Plan     plan.Options
 	Now      func() time.Time

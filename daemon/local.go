@@ -48,6 +48,12 @@ func logOptions(unit string, lines int, follow bool) systemd.LogOptions {
 	return opt
 }
 
+// has says whether this host's agent knows of a unit, by orders or because it runs.
+func (d *Daemon) has(name cluster.Unit) bool {
+	_, ok := d.agent.Statuses()[name]
+	return ok
+}
+
 // logs reads this host's journal; unit "" is the daemons' own lines.
 func (d *Daemon) logs(ctx context.Context, unit string, lines int, follow bool, emit func(api.LogEntry) error) error {
 	for e, err := range d.journal.Logs(ctx, logOptions(unit, lines, follow)) {

@@ -247,7 +247,7 @@ func (p *progress) lookFrozen(ctx context.Context, cl *api.Client) {
 			continue // it is slow, or away: the watch tells
 		}
 		for _, u := range waiting[host] {
-			p.refuse(u, frozenText(l))
+			p.refuse(u, l.FrozenText())
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,10 +36,7 @@ func status(c *cli.Context) error {
 
 // localNotices are what a person should know of the daemon that answers and its host.
 func localNotices(l api.Local) []string {
-	var out []string
-	if l.Frozen != "" {
-		out = append(out, frozenText(l))
-	}
+	out := l.FrozenNotices()
 	if !l.StoreOut.IsZero() {
 		out = append(out, fmt.Sprintf("%s has no answer from etcd since %s: workloads keep running, nothing can be changed", l.Name, l.StoreOut.UTC().Format("2006-01-02 15:04:05 UTC")))
 	}
@@ -48,11 +44,6 @@ func localNotices(l api.Local) []string {
 		out = append(out, l.Name+": "+oneLine(l.Message))
 	}
 	return out
-}
-
-// frozenText says that a host follows no orders, why, and what to type.
-func frozenText(l api.Local) string {
-	return fmt.Sprintf("%s is frozen: %s (flotilla accept-store, if that is meant)", l.Name, strings.TrimPrefix(oneLine(l.Frozen), "frozen: "))
 }
 
 // mostWaiting is how many waiting units the status of the cluster prints.
@@ -67,7 +58,11 @@ func clusterStatus(c *cli.Context, cl *api.Client, local api.Local) error {
 		return err
 	}
 	if local.Host != v.Local.Host { // another daemon answered for the cluster
-		v.Notices = append(v.Notices, localNotices(local)...)
+		for _, n := range localNotices(local) {
+			if !slices.Contains(v.Notices, n) {
+				v.Notices = append(v.Notices, n)
+			}
+		}
 	}
 	slices.SortFunc(v.Hosts, func(a, b api.Host) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	if done, err := printThing(c, v); done {
