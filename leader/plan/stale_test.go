@@ -73,6 +73,13 @@ func guarded(d plan.Decision) error {
 	return nil
 }
 
+// runsOrphan says whether a unit runs on the host without an order: it is adopted there,
+// on a cordoned host too, also when that ends its placement on an absent one.
+func runsOrphan(h *cluster.Host, u cluster.Unit) bool {
+	st, ok := h.StatusOf(u)
+	return ok && st.Orphan
+}
+
 // mustBeWanted says that an applied decision was right at the moment it was applied.
 func (w *world) mustBeWanted(seed int, d plan.Decision) {
 	head, h := w.snap.Units[d.Unit], w.snap.Hosts[d.Host]
@@ -81,12 +88,13 @@ func (w *world) mustBeWanted(seed int, d plan.Decision) {
 		switch {
 		case head == nil || head.Spec.Target == units.Inactive:
 			w.t.Fatalf("seed %d: %s %s, which nobody wants", seed, d.Kind, d.Unit)
-		case h.Alive == nil || h.Spec.Cordon != nil && d.Kind != plan.Adopt || h.Spec.Removed != nil:
+		case h.Alive == nil || h.Spec.Removed != nil || h.Spec.Cordon != nil && !runsOrphan(h, d.Unit):
 			w.t.Fatalf("seed %d: %s %s on a host that takes nothing", seed, d.Kind, d.Unit)
 		}
 		for id, pl := range w.snap.Placed[d.Unit] {
 			x := w.snap.Hosts[id]
-			if st, ok := x.StatusOf(d.Unit); !head.Req.Global && id != d.Host && pl.State == cluster.Gone && x.Alive != nil && !(ok && st.Acknowledged(pl.Placement)) {
+			st := x.Status[d.Unit] // also one from before the host booted: what had ended then does not run now
+			if !head.Req.Global && id != d.Host && pl.State == cluster.Gone && x.Alive != nil && (st == nil || !st.Acknowledged(pl.Placement)) {
 				w.t.Fatalf("seed %d: %s %s while %s has not stopped it", seed, d.Kind, d.Unit, x.Name())
 			}
 		}
