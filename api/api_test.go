@@ -393,7 +393,7 @@ func TestWatchSendsWhatChangedAndWhatIsGone(t *testing.T) {
 	defer cancel()
 	start(t, c, "a.service", "other.service")
 	seen := make(chan api.Unit, 100)
-	done := make(chan error, 1)
+	begun, done := make(chan struct{}), make(chan error, 1)
 	go func() {
 		r, err := http.Get("http://" + c.Hosts[0].Address + "/v1/units?watch=0&match=a*")
 		if err != nil {
@@ -404,13 +404,20 @@ func TestWatchSendsWhatChangedAndWhatIsGone(t *testing.T) {
 		for sc := bufio.NewScanner(r.Body); sc.Scan(); {
 			var u api.Unit
 			_ = json.Unmarshal(sc.Bytes(), &u)
-			seen <- u
+			if seen <- u; len(seen) == 1 {
+				close(begun)
+			}
 			if u.Name == "ab.service" && u.Revision == 0 {
 				break
 			}
 		}
 		done <- nil
 	}()
+	select {
+	case <-begun: // a watch that begins later may never hear of ab.service
+	case err := <-done:
+		t.Fatalf("the watch ended before it began: %v", err)
+	}
 	start(t, c, "ab.service")
 	call(t, c.Hosts[0], "DELETE", "/v1/units/ab.service", "")
 	select {
