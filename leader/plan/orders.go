@@ -51,8 +51,9 @@ func (p *planner) orders(head *cluster.UnitHead, to *host, reason string) cluste
 	if head.Req.Global {
 		return o
 	}
-	for _, pl := range p.tombstones(head.Name) {
-		if h := p.byID[pl.Host]; h != to && h.Alive == nil {
+	for _, pl := range sorted(p.snap.Placed[head.Name]) {
+		// Tombstones that this very plan writes count too, and those that it forgets.
+		if h := p.byID[pl.Host]; h != to && h.Alive == nil && (pl.State == cluster.Gone || p.order(head.Name, h) == cluster.Gone) {
 			o.If = append(o.If, aliveAt(h))
 		}
 	}
