@@ -249,7 +249,9 @@ func fell(name cluster.Unit, st *cluster.Status) bool {
 		st.Message = "exit status 125"
 	case strings.HasPrefix(n, "loop"):
 		st.State = units.State{Load: "loaded", Active: "activating", Sub: "auto-restart", Result: "exit-code"}
-		st.Message = cluster.Restarting + "exit status 3"
+		st.Message, st.Restarts = cluster.Restarting+"exit status 3", 1
+	case strings.HasPrefix(n, "shaky"):
+		st.Restarts = 1
 	case strings.HasPrefix(n, "over"):
 		st.State = units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}
 		st.Message = "ended"

@@ -24,9 +24,10 @@ const secondLook = time.Second
 type progress struct {
 	c      *cli.Context
 	verb   verb
-	open   map[string]api.Unit // as last seen
-	up     map[string]trial    // of those, what was seen to run
-	again  <-chan time.Time    // when the first trial ends; nil = there is none
+	open   map[string]api.Unit       // as last seen
+	up     map[string]trial          // of those, what was seen to run
+	counts map[string]map[string]int // how often systemd had restarted each when it was first seen, by host
+	again  <-chan time.Time          // when the first trial ends; nil = there is none
 	failed int
 	began  time.Time
 	shown  bool
@@ -35,11 +36,11 @@ type progress struct {
 // trial is a unit that was started and may yet fall over.
 type trial struct {
 	until    time.Time
-	restarts map[string]int // by systemd when the trial began, by host
+	restarts int // by systemd until it began
 }
 
 func newProgress(c *cli.Context, v verb, names []string) *progress {
-	p := &progress{c: c, verb: v, open: map[string]api.Unit{}, up: map[string]trial{}, began: time.Now()}
+	p := &progress{c: c, verb: v, open: map[string]api.Unit{}, up: map[string]trial{}, counts: map[string]map[string]int{}, began: time.Now()}
 	for _, n := range names {
 		p.open[n] = api.Unit{Name: n}
 	}
@@ -55,13 +56,17 @@ func (p *progress) see(u api.Unit) {
 		return
 	}
 	t, tried := p.up[u.Name]
+	restarts, where := p.restarts(u)
 	switch {
 	case u.Failed && p.verb.name != "destroy" && p.verb.name != "unload":
 		p.fail(u, u.Reason)
-	case p.verb.starts() && u.Failure != "":
+	case p.verb.starts() && u.Failure != "" && restarts > 0:
 		p.fail(u, u.Failure)
-	case tried && t.restarted(u) != "":
-		p.fail(u, t.restarted(u))
+	case tried && restarts > 1:
+		p.fail(u, fmt.Sprintf("failed on %s: systemd had to restart it %d times", where, restarts))
+	case tried && restarts > t.restarts:
+		delete(p.up, u.Name)
+		p.see(u)
 	case u.Settled && (u.Ended || !p.verb.starts()), p.verb.starts() && u.Ended:
 		p.finish(u)
 	case u.Settled && !tried:
@@ -75,24 +80,31 @@ func (p *progress) see(u api.Unit) {
 
 // try begins a unit's trial. One timer serves all.
 func (p *progress) try(u api.Unit) {
-	t := trial{time.Now().Add(secondLook), map[string]int{}}
-	for _, i := range u.Instances {
-		t.restarts[i.Host] = i.Restarts
-	}
-	p.up[u.Name] = t
+	restarts, _ := p.restarts(u)
+	p.up[u.Name] = trial{time.Now().Add(secondLook), restarts}
 	if p.again == nil {
 		p.again = time.After(secondLook)
 	}
 }
 
-// restarted says that systemd had to restart the unit since the trial began, "" = it had not.
-func (t trial) restarted(u api.Unit) string {
+// restarts is how often systemd has restarted a unit since it was first seen, on the host where it
+// did most. One restart belongs to a start: a unit with Restart= may stumble over what its last run
+// left behind. What falls over again has failed. systemd counts anew with each start.
+func (p *progress) restarts(u api.Unit) (most int, where string) {
+	first := p.counts[u.Name]
+	if first == nil {
+		first = map[string]int{}
+		p.counts[u.Name] = first
+	}
 	for _, i := range u.Instances {
-		if was, known := t.restarts[i.Host]; known && i.Restarts > was {
-			return fmt.Sprintf("failed on %s: systemd had to restart it", i.HostName)
+		if was, known := first[i.Host]; !known || i.Restarts < was {
+			first[i.Host] = i.Restarts
+		}
+		if n := i.Restarts - first[i.Host]; n > most {
+			most, where = n, i.HostName
 		}
 	}
-	return ""
+	return most, where
 }
 
 // lookAgain ends the trials that are over. A unit that does not run in this moment is tried anew
