@@ -197,6 +197,8 @@ func (s *Script) storeCommand(word string) (err error, ok bool) { //nolint:reviv
 
 // vandal deletes all keys that begin so.
 func (s *Script) vandal(keys string) error {
+	s.w.expect(1) // heads are a person's, whoever it is
+	defer s.w.expect(-1)
 	_, err := s.w.Store.Observer().Txn(context.Background(), store.Txn{Then: []store.Op{
 		{Key: prefix + keys, DeletePrefix: true}, {Key: signature, Value: []byte(vandal + "@0")},
 	}})

@@ -33,7 +33,8 @@ type progress struct {
 	shown  bool
 }
 
-// trial is a unit that was started and may yet fall over.
+// trial is a unit that was started and may yet fall over, or fell and may yet be restarted: a
+// host may have looked at it just between the two.
 type trial struct {
 	until    time.Time
 	restarts int // by systemd until it began
@@ -58,6 +59,11 @@ func (p *progress) see(u api.Unit) {
 	t, tried := p.up[u.Name]
 	restarts, where := p.restarts(u)
 	switch {
+	case u.Failed && p.verb.starts():
+		p.open[u.Name] = u
+		if !tried {
+			p.try(u)
+		}
 	case u.Failed && p.verb.name != "destroy" && p.verb.name != "unload":
 		p.fail(u, u.Reason)
 	case p.verb.starts() && u.Failure != "" && restarts > 0:
@@ -120,6 +126,8 @@ func (p *progress) lookAgain() {
 			}
 		case u.Settled:
 			p.finish(u)
+		case u.Failed:
+			p.fail(u, u.Reason)
 		default:
 			delete(p.up, name)
 		}
