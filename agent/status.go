@@ -114,7 +114,7 @@ func (a *Agent) explain(name cluster.Unit, order cluster.Placement, o Observed) 
 	case order.Fence && a.doors.Clock.Boottime() >= a.fence.current().until:
 		return "stopped by the fence, or not started yet: this host's lease is not confirmed"
 	}
-	return "ended" + withStatus(o)
+	return cluster.Ended + withStatus(o)
 }
 
 func withStatus(o Observed) string {
@@ -154,7 +154,10 @@ func failure(o Observed) string {
 		return "killed for lack of memory"
 	case "resources":
 		return "systemd could not start it: resources or files are missing"
-	case "", "success":
+	case "", "success": // of a run that began after the state was read
+		if o.ExitStatus != 0 {
+			return fmt.Sprintf("exit status %d", o.ExitStatus)
+		}
 		return "failed"
 	}
 	return "failed: " + o.Result

@@ -46,6 +46,24 @@ func put(m map[cluster.HostID]*cluster.Placed, id cluster.HostID) map[cluster.Ho
 	return m
 }
 
+// TestQueuedStartHasNotEnded: until its job has begun, a unit that is started again looks as
+// one that ended well.
+func TestQueuedStartHasNotEnded(t *testing.T) {
+	for message, want := range map[string]bool{cluster.Ended: true, cluster.Ended + " with exit status 1": true, "start is queued": false, "": false} {
+		for _, kind := range []string{"simple", "oneshot"} {
+			file, err := units.Parse("a.service", []byte("[Service]\nType="+kind+"\nExecStart=/bin/true\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			st := &cluster.Status{Message: message, State: units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}}
+			got := notRunning(&cluster.Host{ID: "h"}, &cluster.UnitHead{Name: "a.service", File: file}, st)
+			if got.ended != want || got.failed {
+				t.Errorf("%s with %q: ended %v, failed %v, want ended %v", kind, message, got.ended, got.failed, want)
+			}
+		}
+	}
+}
+
 // TestEndedOneshotCounts: a one-shot that ended well is as wanted, so its host counts it as the
 // cluster does, but not one that was never started.
 func TestEndedOneshotCounts(t *testing.T) {
@@ -60,7 +78,7 @@ func TestEndedOneshotCounts(t *testing.T) {
 	for name, state := range map[cluster.Unit]cluster.Order{"once.service": cluster.Launched, "idle.service": cluster.Loaded} {
 		s.Units[name] = &cluster.UnitHead{Name: name, File: file}
 		h.Placed[name] = &cluster.Placed{Placement: cluster.Placement{State: state}, Host: h.ID, Unit: name}
-		h.Status[name] = &cluster.Status{Boot: "b", State: ended}
+		h.Status[name] = &cluster.Status{Boot: "b", State: ended, Message: cluster.Ended}
 	}
 	if v := hostView(s, h); v.Active != 1 || v.Units != 2 {
 		t.Errorf("the host counts %d of %d units, want 1 of 2", v.Active, v.Units)

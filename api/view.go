@@ -232,7 +232,7 @@ func lags(h *cluster.Host, head *cluster.UnitHead, p *cluster.Placed) standing {
 // notRunning says why a unit does not run on h, which has carried out the order to start it.
 func notRunning(h *cluster.Host, head *cluster.UnitHead, st *cluster.Status) standing {
 	oneshot := head.File != nil && head.File.Oneshot()
-	well := st.State.Active == "inactive" && st.State.Result == "success"
+	well := st.State.Active == "inactive" && st.State.Result == "success" && strings.HasPrefix(st.Message, cluster.Ended)
 	out := standing{why: fmt.Sprintf("%s on %s: %s", st.State.Active, h.Name(), cmp.Or(st.Message, st.State.Sub))}
 	how, restarts := strings.CutPrefix(st.Message, cluster.Restarting)
 	switch {

@@ -123,6 +123,9 @@ type Status struct {
 // failed follows.
 const Restarting = "waiting for systemd to restart it: "
 
+// Ended begins the Message of a unit that is over, with no job of ours under way.
+const Ended = "ended"
+
 // Acknowledged says that the tombstone p was carried out on a host: nothing of the
 // unit runs there any more.
 func (s *Status) Acknowledged(p Placement) bool {
