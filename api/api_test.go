@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -393,7 +394,8 @@ func TestWatchSendsWhatChangedAndWhatIsGone(t *testing.T) {
 	defer cancel()
 	start(t, c, "a.service", "other.service")
 	seen := make(chan api.Unit, 100)
-	begun, done := make(chan struct{}), make(chan error, 1)
+	var once sync.Once
+	begun, told, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		r, err := http.Get("http://" + c.Hosts[0].Address + "/v1/units?watch=0&match=a*")
 		if err != nil {
@@ -407,18 +409,28 @@ func TestWatchSendsWhatChangedAndWhatIsGone(t *testing.T) {
 			if seen <- u; len(seen) == 1 {
 				close(begun)
 			}
-			if u.Name == "ab.service" && u.Revision == 0 {
-				break
+			switch {
+			case u.Name != "ab.service":
+			case u.Revision == 0:
+				done <- nil
+				return
+			default:
+				once.Do(func() { close(told) })
 			}
 		}
 		done <- nil
 	}()
 	select {
-	case <-begun: // a watch that begins later may never hear of ab.service
+	case <-begun:
 	case err := <-done:
 		t.Fatalf("the watch ended before it began: %v", err)
 	}
 	start(t, c, "ab.service")
+	select {
+	case <-told: // what comes and goes between two looks is never told
+	case err := <-done:
+		t.Fatalf("the watch ended before it told of ab.service: %v", err)
+	}
 	call(t, c.Hosts[0], "DELETE", "/v1/units/ab.service", "")
 	select {
 	case err := <-done:

@@ -70,7 +70,8 @@ func TestDuplicateHost(t *testing.T) {
 	submit(t, ctx, map[string]string{"plain@.service": testbed.SleepUnit})
 	flotilla(t, ctx, "start", "plain@{1..3}")
 	before := running(t, ctx, bed.Hosts[0])
-	twin, err := bed.Lab.BootHost(ctx, hosts.HostOptions{Name: "twin", MachineID: bed.Hosts[1].MachineID()})
+	name := fmt.Sprintf("twin%d", len(bed.Lab.Hosts())) // another one each time the scenario runs
+	twin, err := bed.Lab.BootHost(ctx, hosts.HostOptions{Name: name, MachineID: bed.Hosts[1].MachineID()})
 	if err != nil {
 		t.Fatal(err)
 	}
