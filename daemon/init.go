@@ -15,15 +15,7 @@ import (
 
 // InitStore gives the store of a new cluster its identity; that of a store which has one stays.
 func InitStore(ctx context.Context, c members.Config, log *slog.Logger) error {
-	identity, err := members.LoadIdentity(c.PKI, time.Now())
-	if err != nil {
-		return err
-	}
-	etcd, err := etcdOptions(c, identity, log)
-	if err != nil {
-		return err
-	}
-	backend, err := store.DialEtcd(ctx, etcd)
+	backend, err := dialAsHost(ctx, c, log)
 	if err != nil {
 		return err
 	}
@@ -65,4 +57,17 @@ func RunAlone(ctx context.Context, opt Options, ready func()) error {
 		return d.run(ctx)
 	})
 	return errors.Join(group.Wait(), release())
+}
+
+// dialAsHost connects to the cluster's etcd with this host's certificate.
+func dialAsHost(ctx context.Context, c members.Config, log *slog.Logger) (*store.Etcd, error) {
+	identity, err := members.LoadIdentity(c.PKI, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	etcd, err := etcdOptions(c, identity, log)
+	if err != nil {
+		return nil, err
+	}
+	return store.DialEtcd(ctx, etcd)
 }

@@ -22,15 +22,7 @@ func Leave(ctx context.Context, c members.Config, unitsRun bool, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	identity, err := members.LoadIdentity(c.PKI, time.Now())
-	if err != nil {
-		return err
-	}
-	etcd, err := etcdOptions(c, identity, log)
-	if err != nil {
-		return err
-	}
-	backend, err := store.DialEtcd(ctx, etcd)
+	backend, err := dialAsHost(ctx, c, log)
 	if err != nil {
 		return err
 	}
