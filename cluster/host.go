@@ -59,8 +59,9 @@ type HostInfo struct {
 	Systemd  int               `json:"systemd,omitempty"`
 	Runtimes map[string]string `json:"runtimes,omitempty"` // docker, podman → version
 	CPUs     int               `json:"cpus,omitempty"`
-	Memory   int64             `json:"memory,omitempty"` // bytes
-	Labels   map[string]string `json:"labels,omitempty"` // from the agent's flags
+	Memory   int64             `json:"memory,omitempty"`   // bytes
+	Reserved int64             `json:"reserved,omitempty"` // bytes of Memory that units may not have
+	Labels   map[string]string `json:"labels,omitempty"`   // from the agent's flags
 }
 
 // Alive is a host's leased sign of life (key alive/<id>). The key's create
@@ -104,6 +105,15 @@ func (h *Host) Labels() map[string]string {
 		}
 	}
 	return out
+}
+
+// Capacity is what units may reserve on the host: bytes of memory and thousandths of a core.
+// known is false for a host that never said how much it has.
+func (h *Host) Capacity() (memory, cpu int64, known bool) {
+	if h.Info == nil || h.Info.Memory == 0 || h.Info.CPUs == 0 {
+		return 0, 0, false
+	}
+	return max(0, h.Info.Memory-h.Info.Reserved), int64(h.Info.CPUs) * 1000, true
 }
 
 // Name is the host name, or the short id of a host that never said one.

@@ -16,12 +16,22 @@ type Unit = units.Name
 // obeyed once, whoever dies in between.
 type UnitSpec struct {
 	Blob     units.Hash   `json:"blob"`
+	DropIns  units.Hash   `json:"dropins,omitempty"`  // the bundle of the user's drop-ins; "" = none
 	Template Unit         `json:"template,omitempty"` // the template an instance was made of
 	Target   units.Target `json:"target"`
 	Run      int64        `json:"run,omitempty"`
 	Restart  int64        `json:"restart,omitempty"`
 	By       Note         `json:"by"`
 	Request  string       `json:"request,omitempty"` // that made it so: a repeat of it changes nothing
+	Shift    Shift        `json:"shift,omitzero"`
+}
+
+// Shift is a user's wish that one placement moves to another host (rebalance). It holds for the
+// placement on From at exactly this generation: once that changed, it means nothing.
+type Shift struct {
+	From       HostID `json:"from"`
+	Generation int64  `json:"generation"`
+	To         HostID `json:"to,omitempty"` // tried first, if it still fits
 }
 
 // UnitHead is a UnitSpec in a Snapshot, with its content parsed.
@@ -86,6 +96,7 @@ type Placement struct {
 	Generation int64         `json:"generation"`
 	State      Order         `json:"state"`
 	Blob       units.Hash    `json:"blob"`
+	DropIns    units.Hash    `json:"dropins,omitempty"` // the bundle of the user's drop-ins
 	Run        int64         `json:"run,omitempty"`
 	Restart    int64         `json:"restart,omitempty"`
 	Fence      bool          `json:"fence,omitempty"`
@@ -106,8 +117,9 @@ type Placed struct {
 type Status struct {
 	Generation int64       `json:"generation"` // of the placement that was obeyed; 0 for an orphan
 	Order      Order       `json:"order,omitempty"`
-	Blob       units.Hash  `json:"blob,omitempty"`   // what the unit file holds
-	DropIn     units.Hash  `json:"dropin,omitempty"` // what our drop-in holds
+	Blob       units.Hash  `json:"blob,omitempty"`    // what the unit file holds
+	DropIn     units.Hash  `json:"dropin,omitempty"`  // what our drop-in holds
+	DropIns    units.Hash  `json:"dropins,omitempty"` // the bundle of the user's drop-ins
 	Boot       string      `json:"boot"`
 	State      units.State `json:"state"`
 	Invocation string      `json:"invocation,omitempty"`

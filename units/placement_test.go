@@ -21,18 +21,18 @@ func TestRequirements(t *testing.T) {
 			"[X-Flotilla]\nMachineOf=db.service\nMachineMetadata=region=eu\nConflicts=web@*.service old.service\nFence=yes\nGlobal=no\n",
 			Requirements{
 				MachineOf: []Name{"db.service"},
-				Metadata:  []Requirement{{"region", []string{"eu"}}},
+				Metadata:  []Requirement{{Key: "region", Values: []string{"eu"}}},
 				Conflicts: []string{"old.service", "web@*.service"}, Fence: true,
 			},
 		},
 		{
 			"metadata: or within a key, and between keys", "web.service",
 			"[X-Flotilla]\nMachineMetadata=region=us\nMachineMetadata=\"disk=ssd\" \"region=eu\"\nMachineMetadata=region=us\n",
-			Requirements{Metadata: []Requirement{{"disk", []string{"ssd"}}, {"region", []string{"eu", "us"}}}},
+			Requirements{Metadata: []Requirement{{Key: "disk", Values: []string{"ssd"}}, {Key: "region", Values: []string{"eu", "us"}}}},
 		},
 		{
 			"metadata value with blanks", "web.service", "[X-Flotilla]\nMachineMetadata=rack=row 2\n",
-			Requirements{Metadata: []Requirement{{"rack", []string{"row 2"}}}},
+			Requirements{Metadata: []Requirement{{Key: "rack", Values: []string{"row 2"}}}},
 		},
 		{
 			"pinned with conflicts, which fleet refused", "web.service", "[X-Flotilla]\nMachineID=0123abcd\nConflicts=*.socket\n",
@@ -45,7 +45,7 @@ func TestRequirements(t *testing.T) {
 		{
 			"old names", "web.service",
 			"[X-Fleet]\nX-ConditionMachineOf=a.service\nX-ConditionMachineMetadata=k=v\nX-Conflicts=b.service\nMachineMetadata=k=w\n",
-			Requirements{MachineOf: []Name{"a.service"}, Metadata: []Requirement{{"k", []string{"v", "w"}}}, Conflicts: []string{"b.service"}},
+			Requirements{MachineOf: []Name{"a.service"}, Metadata: []Requirement{{Key: "k", Values: []string{"v", "w"}}}, Conflicts: []string{"b.service"}},
 		},
 		{
 			"empty assignment resets", "web.service", "[X-Flotilla]\nConflicts=a.service\nConflicts=\nConflicts=b.service\nGlobal=yes\nGlobal=\n",
@@ -60,7 +60,7 @@ func TestRequirements(t *testing.T) {
 			"specifiers", "web@3.service", "[X-Flotilla]\nMachineOf=db@%i.service\nMachineMetadata=a=%n\nMachineMetadata=b=%N\nMachineMetadata=c=%p-100%%\n",
 			Requirements{
 				MachineOf: []Name{"db@3.service"},
-				Metadata:  []Requirement{{"a", []string{"web@3.service"}}, {"b", []string{"web@3"}}, {"c", []string{"web-100%"}}},
+				Metadata:  []Requirement{{Key: "a", Values: []string{"web@3.service"}}, {Key: "b", Values: []string{"web@3"}}, {Key: "c", Values: []string{"web-100%"}}},
 			},
 		},
 		{"%p of a plain name", "web.service", "[X-Flotilla]\nConflicts=%p-*.service\n", Requirements{Conflicts: []string{"web-*.service"}}},
@@ -124,7 +124,7 @@ func mustRequire(t *testing.T, in string) Requirements {
 func TestRequirementsMatch(t *testing.T) {
 	r := Requirements{
 		MachineID: "0123abcd", Conflicts: []string{"web@*.service"},
-		Metadata: []Requirement{{"disk", []string{"ssd"}}, {"region", []string{"eu", "us"}}},
+		Metadata: []Requirement{{Key: "disk", Values: []string{"ssd"}}, {Key: "region", Values: []string{"eu", "us"}}},
 	}
 	if !r.MatchMachine("0123abcd00000000") || r.MatchMachine("1123abcd00000000") || !(Requirements{}).MatchMachine("x") {
 		t.Error("MatchMachine: want the host with the short id, and any host without MachineID")

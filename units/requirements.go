@@ -11,14 +11,83 @@ type Requirements struct {
 	MachineID string        // full machine id, or its first eight digits
 	MachineOf []Name        // units that must all be placed on the same host
 	Metadata  []Requirement // all of them must hold
+	Prefer    []Requirement // each that holds makes a host better, none is needed
 	Conflicts []string      // globs of units that may not be on the same host
+	Replaces  []string      // globs of units that leave a host for this one
 	Global    bool          // one copy on every host that fits
 	Fence     bool          // at most one running copy, ever
+
+	MaxPerHost int      // how many of its family a host may hold; 0 = any number
+	Spread     []Spread // labels over whose values the family is spread
+
+	Memory int64 // bytes that it reserves; 0 = none
+	CPU    int64 // thousandths of a core that it reserves; 0 = none
+
+	Runtime string   // what the host must have: docker, podman, or "" for nothing
+	Images  []string // container images that are on the host before the unit is started
+
+	Handover       Handover // how it leaves a host that lives
+	Reschedule     bool     // it is tried on another host after it failed
+	MaxUnavailable Amount   // of its family, or copies of a global unit; zero = 1
 }
 
-// Requirement asks that a host's label Key has one of Values.
+// Handover says in which order a unit leaves one living host and starts on another.
+type Handover int
+
+// The handovers. Stop-first never has two copies run, start-first never has none.
+const (
+	StopFirst Handover = iota
+	StartFirst
+)
+
+// String is the handover as unit files write it.
+func (h Handover) String() string {
+	if h == StartFirst {
+		return "start-first"
+	}
+	return "stop-first"
+}
+
+// Spread asks that the instances of a template unit are spread over the values of a host label.
+// A hard one refuses a host whose value holds more of them than the value that holds fewest.
+type Spread struct {
+	Label string
+	Hard  bool
+}
+
+// Amount is a number of things, or a share of them. The zero value stands for a default.
+type Amount struct {
+	N       int
+	Percent bool // N is percent of the whole
+}
+
+// Of is the amount out of a whole, at least 1: less would never let anything go on.
+func (a Amount) Of(whole int) int {
+	if a.Percent {
+		return max(1, whole*a.N/100)
+	}
+	return max(1, a.N)
+}
+
+// Operator is the comparison of a Requirement.
+type Operator int
+
+// The comparisons. The four that order compare numbers; a host whose label is none does not match.
+const (
+	In           Operator = iota // the label is there and has one of Values
+	NotIn                        // the label is missing or has none of Values
+	Exists                       // the label is there
+	NotExists                    // the label is missing
+	Less                         // the label is a number < Values[0]
+	LessEqual                    // <=
+	Greater                      // >
+	GreaterEqual                 // >=
+)
+
+// Requirement asks something of a host's label Key.
 type Requirement struct {
 	Key    string
+	Op     Operator
 	Values []string
 }
 
