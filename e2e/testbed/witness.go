@@ -27,13 +27,15 @@ func BeatUnit(flags, extra string) string {
 }
 
 // BeatPod runs the beating app in a Podman container, in the unit's own cgroup. Patience
-// is how many seconds podman stop waits for it before it kills.
+// is how many seconds podman stop waits for it before it kills. What a killed run left is removed
+// first: --replace alone refuses (125) while Podman still cleans up after it.
 func BeatPod(flags string, patience int, extra string) string {
 	return fmt.Sprintf(`[Unit]
 Description=beats in Podman
 [Service]
 Type=notify
 NotifyAccess=all
+ExecStartPre=-/usr/bin/podman rm --force --ignore --time 0 beat-%%N
 ExecStart=/usr/bin/podman run --rm --replace --name beat-%%N --cgroups=split --sdnotify=conmon --network none -v /srv/lab:/srv/lab %s /app %s %s
 ExecStop=/usr/bin/podman stop -t %d beat-%%N
 Restart=always
