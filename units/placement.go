@@ -219,6 +219,9 @@ func (p *placement) misplaced() {
 
 // collect adds the values of one assignment; an empty one resets the option.
 func (p *placement) collect(o Option) {
+	if p.full() {
+		return
+	}
 	opt, ok := p.lookup(o)
 	if !ok {
 		return
@@ -240,6 +243,10 @@ func (p *placement) collect(o Option) {
 		p.add(o.Line, `write one value without quotes, or "a" "b"`, "%s= has quotes that do not pair up around its values", o.Name)
 		return
 	}
+	s := setting{
+		line: o.Line, name: o.Name, plain: !strings.Contains(value, `"`),
+		open: p.file.Name.IsTemplate() && !opt.literal() && strings.Contains(o.Value, "%"),
+	}
 	for _, word := range list {
 		values := []string{strings.Trim(word, whitespace)}
 		if opt.words() {
@@ -249,11 +256,8 @@ func (p *placement) collect(o Option) {
 			p.add(o.Line, "remove it or write a value", "%s= has an empty value", o.Name)
 			continue
 		}
-		for _, v := range values {
-			p.store(opt, setting{
-				value: v, line: o.Line, name: o.Name, plain: !strings.Contains(value, `"`),
-				open: p.file.Name.IsTemplate() && !opt.literal() && strings.Contains(o.Value, "%"),
-			})
+		for _, s.value = range values {
+			p.store(opt, s)
 		}
 	}
 }

@@ -56,13 +56,25 @@ func TestAmountsLikeSystemd(t *testing.T) {
 	}
 }
 
-// TestSystemdPassesOver: systemd has nothing to say about our section, however full.
-func TestSystemdPassesOver(t *testing.T) {
+// TestLanguageFiles: the good files pass, and go-systemd reads them as we do.
+func TestLanguageFiles(t *testing.T) {
 	for unit, files := range languageFiles() {
 		for _, in := range files {
 			if err := Verify(unit, []byte(in)); err != nil {
 				t.Errorf("Verify(%s, %q) = %v", unit, in, err)
 			}
+			if !sameForBoth([]byte(in)) {
+				t.Errorf("%q is not compared with go-systemd", in)
+			}
+			compareReaders(t, mustParse(t, unit, in))
+		}
+	}
+}
+
+// TestSystemdPassesOver: systemd has nothing to say about our section, however full.
+func TestSystemdPassesOver(t *testing.T) {
+	for unit, files := range languageFiles() {
+		for _, in := range files {
 			if said := analyze(t, string(unit), in); len(said) > 0 {
 				t.Errorf("systemd-analyze verify of %s:\n%s\nsays %v", unit, in, said)
 			}

@@ -61,6 +61,7 @@ func (p *placement) machineOf() []Name {
 	out = sortedSet(out)
 	if len(out) > maxPeers {
 		p.add(p.lastLine(optMachineOf), "name one unit that is with the others already", "MachineOf= names %d units, %d is the most", len(out), maxPeers)
+		return nil
 	}
 	return out
 }
