@@ -199,3 +199,26 @@ func TestVerifyReportsEveryFault(t *testing.T) {
 		t.Errorf("Verify = %v, want four faults in the order of their lines", err)
 	}
 }
+
+// TestVerifyGoesOn: a line that is no assignment hides no fault of the others, and makes none.
+func TestVerifyGoesOn(t *testing.T) {
+	const in = "[Service]\nType=simpel\nMemoryMax 1G\n[X-Flotilla]\nGlobal=maybe\nFence\n[Install\nMachineOf=x.service\n"
+	const want = `web.service:2: Type=simpel is not known to systemd (write one of simple, forking, oneshot, dbus, notify, notify-reload, idle, exec)
+web.service:3: no = in this line (write Name=value, or # before a comment)
+web.service:5: Global=maybe is not a boolean (write yes or no)
+web.service:6: no = in this line (write Name=value, or # before a comment)
+web.service:7: section header "[Install" does not end in ] (write [Service] alone on its line)`
+	if err := Verify("web.service", []byte(in)); err == nil || err.Error() != want {
+		t.Errorf("Verify differs\n got %v\nwant %s", err, want)
+	}
+	drop := DropIns{{Name: "a.conf", Raw: []byte("[Service]\nRestart=x\nMemoryMax\n[X-Fleet]\n")}}
+	const wantDrop = `web.service.d/a.conf:2: Restart=x is not known to systemd (write one of no, on-success, on-failure, on-abnormal, on-watchdog, on-abort, always)
+web.service.d/a.conf:3: no = in this line (write Name=value, or # before a comment)
+web.service.d/a.conf:4: [X-Fleet] in a drop-in does nothing (write it in the unit file)`
+	if err := VerifyDropIns("web.service", drop); err == nil || err.Error() != wantDrop {
+		t.Errorf("VerifyDropIns differs\n got %v\nwant %s", err, wantDrop)
+	}
+	if err := VerifyWith("web.service", []byte(in), drop); err == nil || err.Error() != want+"\n"+wantDrop {
+		t.Errorf("VerifyWith differs\n got %v\nwant %s", err, want+"\n"+wantDrop)
+	}
+}

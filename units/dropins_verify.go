@@ -29,11 +29,7 @@ func VerifyDropIns(name Name, d DropIns) error {
 	errors.As(err, &out)
 	for _, f := range files {
 		v := verifier{faults: faults{file: f.label()}, file: f}
-		if name.Type() == "service" {
-			v.choices()
-			v.limits()
-			v.programs()
-		}
+		v.lines()
 		out = append(out, v.list...)
 	}
 	if len(out) == 0 {
@@ -49,12 +45,12 @@ func VerifyWith(name Name, raw []byte, d DropIns) error {
 		return Verify(name, raw)
 	}
 	f, err := verifyText(name, raw)
-	if err == nil {
-		var whole *File
-		if whole, err = f.With(d); err == nil {
+	if f != nil {
+		whole, bad := f.With(d)
+		if err == nil && bad == nil {
 			return whole.verify()
 		}
-		_, err = f.Requirements()
+		err = f.verifyLines(err)
 	}
 	var out, more Errors
 	if !errors.As(err, &out) && err != nil {
@@ -164,12 +160,11 @@ func dropInName(name string) (msg, hint string) {
 // parseDropIn reads one drop-in.
 func parseDropIn(name Name, label string, raw []byte) (*File, Errors) {
 	f, err := parse(name, label, raw)
-	var out Errors
-	if errors.As(err, &out) {
-		return nil, out
-	}
 	f.parts = []part{{file: label}}
 	v := verifier{faults: faults{file: label}, file: f}
+	if errors.As(err, &v.list) {
+		v.lines() // VerifyDropIns asks that of those that read well
+	}
 	for _, h := range f.sections {
 		if h.name == Section || h.name == OldSection {
 			v.add(h.line, "write it in the unit file", "[%s] in a drop-in does nothing", h.name)

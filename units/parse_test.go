@@ -177,7 +177,7 @@ func FuzzParse(f *testing.F) {
 		}
 		lines := bytes.Count(raw, []byte("\n")) + bytes.Count(raw, []byte("\r")) + 1
 		if err != nil {
-			for _, e := range err.(Errors) {
+			for _, e := range Verify("web@1.service", raw).(Errors) {
 				mustOneLine(t, string(raw), e)
 				if e.Line < 1 || e.Line > lines || e.Hint == "" {
 					t.Errorf("fault %v: line outside the file or no hint", e)

@@ -204,7 +204,7 @@ func sectionMeant(name string) string {
 func (p *placement) misplaced() {
 	names := currentNames()
 	for _, o := range p.file.Options {
-		if strings.HasPrefix(o.Section, "X-") || sectionMeant(o.Section) != "" {
+		if strings.HasPrefix(o.Section, "X-") || o.Section == unreadable || sectionMeant(o.Section) != "" {
 			continue
 		}
 		_, old := deprecated(o.Name)

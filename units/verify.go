@@ -1,6 +1,7 @@
 package units
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -14,13 +15,17 @@ import (
 // list. The error is an *Error for the name and Errors for the file.
 func Verify(name Name, raw []byte) error {
 	f, err := verifyText(name, raw)
-	if err != nil {
+	switch {
+	case f == nil:
 		return err
+	case err != nil:
+		return f.verifyLines(err)
 	}
 	return f.verify()
 }
 
-// verifyText refuses a name and a text that are no unit file.
+// verifyText refuses a name and a text that are no unit file. With an error the file is nil, or holds what could be
+// read.
 func verifyText(name Name, raw []byte) (*File, error) {
 	if _, err := ParseName(string(name)); err != nil {
 		return nil, err
@@ -37,7 +42,29 @@ func verifyText(name Name, raw []byte) (*File, error) {
 		v.add(1, "put large text into a file of its own", "file has %d bytes, %d is the most", n, MaxContent)
 		return nil, v.err()
 	}
-	return Parse(name, raw)
+	return parse(name, string(name), raw)
+}
+
+// verifyLines adds to the faults of a file that does not read well those of the lines that do.
+func (f *File) verifyLines(err error) error {
+	v := verifier{faults: faults{file: f.label()}, file: f}
+	errors.As(err, &v.list)
+	if v.full() {
+		return err
+	}
+	v.sections()
+	v.list = append(v.list, f.requirements().list...)
+	v.lines()
+	return v.err()
+}
+
+// lines refuses what is wrong with a line, whatever the others say.
+func (v *verifier) lines() {
+	if v.file.Name.Type() == "service" {
+		v.choices()
+		v.limits()
+		v.programs()
+	}
 }
 
 // verify says what is wrong with a file that reads well.
@@ -160,9 +187,7 @@ func (v *verifier) service() {
 	if kind == "dbus" && len(f.Values("Service", "BusName")) == 0 {
 		v.refuse("Service", "add BusName=", "Type=dbus needs BusName=")
 	}
-	v.choices()
-	v.limits()
-	v.programs()
+	v.lines()
 }
 
 // misspeltStart refuses options that can only mean ExecStart=, in a service that has none.
