@@ -17,20 +17,29 @@ const (
 // and lines that are no assignment are errors. The error is of type Errors and
 // holds every fault. Parse does not validate the name.
 func Parse(name Name, raw []byte) (*File, error) {
+	f, err := parse(name, string(name), raw)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// parse is Parse of a file that faults call label. With an error the file holds what could be read all the same.
+func parse(name Name, label string, raw []byte) (*File, error) {
 	p := parser{
 		file:   &File{Name: name, Raw: raw},
-		faults: faults{file: string(name)},
+		faults: faults{file: label},
 		rest:   strings.TrimPrefix(string(raw), bom),
 	}
 	p.checkBytes()
 	if p.faults.err() == nil {
 		p.logicalLines()
 	}
-	if err := p.faults.err(); err != nil {
-		return nil, err
-	}
-	return p.file, nil
+	return p.file, p.faults.err()
 }
+
+// unreadable stands for a section whose header cannot be read.
+const unreadable = "?"
 
 type parser struct {
 	faults
@@ -161,7 +170,7 @@ func (p *parser) header(text string, line int) {
 			hint = "nothing may follow the ], not even a comment"
 		}
 		p.add(line, hint, "section header %s does not end in ]", quoted(text))
-		p.section = "?"
+		p.section = unreadable
 		return
 	}
 	name := text[1 : len(text)-1]
@@ -169,7 +178,7 @@ func (p *parser) header(text string, line int) {
 	switch {
 	case strings.Trim(name, whitespace) == "":
 		p.add(line, "write a section such as [Service]", "section name is empty")
-		p.section = "?"
+		p.section = unreadable
 	case !safeSection(name):
 		p.add(line, "remove quotes, backslashes and control characters", "section name %s holds a character that systemd refuses", quoted(name))
 	}
