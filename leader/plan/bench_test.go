@@ -118,3 +118,13 @@ func BenchmarkSteadyGlobal20On6000(b *testing.B) {
 	}
 	benchPlan(b, w, 0)
 }
+
+func BenchmarkStart100000On1000(b *testing.B)  { benchPlan(b, benchWorld(b, 1000, 100_000), 100_000) }
+func BenchmarkSteady100000On1000(b *testing.B) { benchPlan(b, settled(b, 1000, 100_000), 0) }
+
+// One unit more than a settled cluster has.
+func BenchmarkOneMore100000On1000(b *testing.B) {
+	w := settled(b, 1000, 100_000)
+	w.unit("web.service", "launched")
+	benchPlan(b, w, 1)
+}

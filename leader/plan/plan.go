@@ -119,7 +119,8 @@ type planner struct {
 	visit     map[cluster.Unit]bool           // of the running pass: false = begun, true = done
 	moving    map[cluster.Unit]bool           // stopped in this plan because a constraint broke
 	placed    map[cluster.Unit]bool           // given a host in this plan
-	queues    map[string]*queue               // by static signature
+	queues    map[string]*queue               // by kind of unit
+	entries   int                             // of all queues
 	refusals  map[string]refusal              // by what units have in common; see alike
 	several   map[string]bool                 // by MachineID: it names more than one host
 
@@ -178,6 +179,7 @@ func (p *planner) scan() []cluster.Unit {
 			}
 			heads++
 			p.note(head)
+			p.stands(head, h, +1)
 			if !p.clean(head, h, pl) {
 				work = append(work, u)
 			}
@@ -188,8 +190,12 @@ func (p *planner) scan() []cluster.Unit {
 		if head := p.snap.Units[u]; head != nil {
 			heads++
 			p.note(head)
+			for id := range p.snap.Placed[u] {
+				p.stands(head, p.byID[id], +1)
+			}
 		}
 	}
+	work = append(work, p.replaced()...)
 	if heads == len(p.snap.Units) {
 		return work
 	}
@@ -210,6 +216,9 @@ func (p *planner) note(head *cluster.UnitHead) {
 	if len(head.Req.Conflicts) > 0 {
 		p.conflicts.declare(head.Req.Conflicts)
 	}
+	if len(head.Req.Replaces) > 0 {
+		p.replacers.declare(head)
+	}
 }
 
 // clean is the fast path for a unit with one placement: it is on a living host, as the
@@ -222,7 +231,7 @@ func (p *planner) clean(head *cluster.UnitHead, h *host, pl *cluster.Placed) boo
 		h.Alive == nil, h.removed, pl.State == cluster.Gone, p.differs(pl, head):
 		return false
 	}
-	return req.MachineID == "" && len(req.Metadata) == 0 || !h.ready || p.static(req, h) == fits
+	return req.MachineID == "" && len(req.Metadata) == 0 || !h.ready || p.pinned(req, h) == fits
 }
 
 // pass visits the units in order, each after the units of the same pass that it names in MachineOf.

@@ -2,7 +2,9 @@ package plan_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -78,7 +80,15 @@ func (w *world) spec(name string, change func(*cluster.HostSpec)) {
 // unit submits content with these options of [X-Flotilla].
 func (w *world) unit(name, target string, options ...string) {
 	raw := "[Service]\nExecStart=/bin/true\n[X-Flotilla]\n" + strings.Join(options, "\n") + "\n"
-	file, err := units.Parse(units.Name(name), []byte(raw))
+	var parsed, placing []string
+	for _, o := range options {
+		if placer(o) != nil {
+			placing = append(placing, o)
+		} else {
+			parsed = append(parsed, o)
+		}
+	}
+	file, err := units.Parse(units.Name(name), []byte("[Service]\nExecStart=/bin/true\n[X-Flotilla]\n"+strings.Join(parsed, "\n")+"\n"))
 	if err != nil {
 		w.t.Fatalf("parse %s: %v", name, err)
 	}
@@ -86,12 +96,83 @@ func (w *world) unit(name, target string, options ...string) {
 	if err != nil {
 		w.t.Fatalf("requirements of %s: %v", name, err)
 	}
+	for _, o := range placing {
+		_, value, _ := strings.Cut(o, "=")
+		placer(o)(&req, value)
+	}
 	head := &cluster.UnitHead{Name: units.Name(name), File: file, Req: req, Rev: w.rev()}
 	head.Spec.Blob = units.HashOf([]byte(raw))
 	if head.Spec.Target, err = units.ParseTarget(target); err != nil {
 		w.t.Fatal(err)
 	}
 	w.snap.SetUnit(head)
+}
+
+// placer sets one of the options that the planner's scripts write; nil for all others.
+func placer(option string) func(r *units.Requirements, value string) {
+	switch key, _, _ := strings.Cut(option, "="); key {
+	case "Prefer":
+		return func(r *units.Requirements, value string) {
+			k, v, _ := strings.Cut(value, "=")
+			r.Prefer = append(r.Prefer, units.Requirement{Key: k, Values: []string{v}})
+		}
+	case "Replaces":
+		return func(r *units.Requirements, value string) { r.Replaces = append(r.Replaces, value) }
+	case "MaxPerHost":
+		return func(r *units.Requirements, value string) { r.MaxPerHost = number(value) }
+	case "Spread":
+		return func(r *units.Requirements, value string) {
+			label, hard := strings.CutSuffix(value, ":hard")
+			r.Spread = append(r.Spread, units.Spread{Label: label, Hard: hard})
+		}
+	case "Memory":
+		return func(r *units.Requirements, value string) { r.Memory = megabytes(value) }
+	case "CPU":
+		return func(r *units.Requirements, value string) { r.CPU = int64(number(value)) * 1000 }
+	case "Runtime":
+		return func(r *units.Requirements, value string) { r.Runtime = value }
+	}
+	return nil
+}
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// megabytes reads 512M.
+func megabytes(s string) int64 { return int64(number(strings.TrimSuffix(s, "M"))) << 20 }
+
+// info changes what a host says of itself: memory=2048M cpus=2 podman=5.0, or memory= for nothing.
+func (w *world) info(name string, args ...string) {
+	h := w.snap.Hosts[hostID(name)]
+	info := *h.Info
+	info.Runtimes = maps.Clone(info.Runtimes)
+	for _, a := range args {
+		k, v, _ := strings.Cut(a, "=")
+		switch {
+		case k == "memory" && v == "":
+			info.Memory = 0
+		case k == "memory":
+			info.Memory = megabytes(v)
+		case k == "reserved":
+			info.Reserved = megabytes(v)
+		case k == "cpus":
+			info.CPUs = number(v)
+		case v == "":
+			delete(info.Runtimes, k)
+		default:
+			if info.Runtimes == nil {
+				info.Runtimes = map[string]string{}
+			}
+			info.Runtimes[k] = v
+		}
+	}
+	w.snap.SetHostInfo(h.ID, &info, w.now)
+	w.rev()
 }
 
 func (w *world) change(name string, change func(*cluster.UnitSpec)) {
