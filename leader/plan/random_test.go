@@ -27,9 +27,13 @@ func randomWorld(t testing.TB, r *rand.Rand) *world {
 			w.info(fmt.Sprintf("h%d", i), randomInfo(r)...)
 		}
 	}
-	for _, n := range names {
-		if chance(r, 70) {
-			w.randomUnit(r, n)
+	if rich && chance(r, 40) {
+		w.randomFamily(r)
+	} else {
+		for _, n := range names {
+			if chance(r, 70) {
+				w.randomUnit(r, n)
+			}
 		}
 	}
 	if chance(r, 50) { // orders that nobody would have made
@@ -100,6 +104,24 @@ func randomPlacing(r *rand.Rand, instance bool) []string {
 		out = append(out, "Spread="+pick(r, []string{"none", "rack:hard", "zone"}))
 	}
 	return out
+}
+
+// randomFamily submits instances of one template, of which some are a little different.
+func (w *world) randomFamily(r *rand.Rand) {
+	opts := randomPlacing(r, true)
+	if chance(r, 30) {
+		opts = append(opts, "MachineMetadata=disk=ssd")
+	}
+	for i := range 2 + r.IntN(9) {
+		mine := opts
+		if chance(r, 20) {
+			mine = append(slices.Clone(opts), randomPlacing(r, true)...)
+		}
+		w.unit(fmt.Sprintf("web@%d.service", i), "launched", mine...)
+	}
+	if chance(r, 30) {
+		w.randomUnit(r, "a.service")
+	}
 }
 
 func (w *world) randomHost(r *rand.Rand) *cluster.Host {

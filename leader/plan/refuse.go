@@ -78,9 +78,9 @@ func (p *planner) roomPhrases(c *candidate, x cause, free int64) (one, many stri
 	case lacksSpread:
 		return either("lack%s label %s (Spread=%[2]s:hard)", c.req.Spread[x.nth].Label)
 	case isUneven:
-		label := c.req.Spread[x.nth].Label
-		return either("share%s %s with more of %s than where fewest are, which is %d (Spread=%[2]s:hard)",
-			label, c.family.name, p.fewestOf(c)[x.nth])
+		label, fewest := c.req.Spread[x.nth].Label, p.fewestOf(c)[x.nth]
+		than := fmt.Sprintf("%s than the emptiest, with %d (Spread=%s:hard)", label, fewest, label)
+		return fmt.Sprintf("has more of %s in its %s", c.family.name, than), fmt.Sprintf("have more of %s in their %s", c.family.name, than)
 	case hidesRoom:
 		return "does not say how much memory and how many cores it has", "do not say how much memory and how many cores they have"
 	case lacksMemory:
