@@ -108,19 +108,54 @@ func randomPlacing(r *rand.Rand, instance bool) []string {
 
 // randomFamily submits instances of one template, of which some are a little different.
 func (w *world) randomFamily(r *rand.Rand) {
-	opts := randomPlacing(r, true)
+	placing := randomPlacing(r, true)
+	var opts []string
 	if chance(r, 30) {
 		opts = append(opts, "MachineMetadata=disk=ssd")
 	}
 	for i := range 2 + r.IntN(9) {
-		mine := opts
+		mine := placing
 		if chance(r, 20) {
-			mine = append(slices.Clone(opts), randomPlacing(r, true)...)
+			mine = append(slices.Clone(placing), randomPlacing(r, true)...)
 		}
-		w.unit(fmt.Sprintf("web@%d.service", i), "launched", mine...)
+		w.submit(fmt.Sprintf("web@%d.service", i), "launched", opts, mine)
 	}
 	if chance(r, 30) {
 		w.randomUnit(r, "a.service")
+	}
+}
+
+// submit submits a unit with options of its file, and others that its file only has as comments.
+func (w *world) submit(name, target string, options, placing []string) {
+	for _, o := range placing {
+		options = append(slices.Clone(options), "# "+o)
+	}
+	w.unit(name, target, options...)
+	for _, o := range placing {
+		require(&w.snap.Units[units.Name(name)].Req, o)
+	}
+}
+
+// require sets an option whatever the unit asks for besides: the planner must do with all that a
+// unit file may not say together.
+func require(r *units.Requirements, option string) {
+	switch key, value, _ := strings.Cut(option, "="); key {
+	case "Prefer":
+		k, v, _ := strings.Cut(value, "=")
+		r.Prefer = append(r.Prefer, units.Requirement{Key: k, Values: []string{v}})
+	case "Replaces":
+		r.Replaces = append(r.Replaces, value)
+	case "MaxPerHost":
+		r.MaxPerHost = number(value)
+	case "Spread":
+		label, hard := strings.CutSuffix(value, ":hard")
+		r.Spread = append(r.Spread, units.Spread{Label: label, Hard: hard})
+	case "Memory":
+		r.Memory = megabytes(value)
+	case "CPU":
+		r.CPU = int64(number(value)) * 1000
+	case "Runtime":
+		r.Runtime = value
 	}
 }
 
@@ -159,10 +194,11 @@ func (w *world) randomUnit(r *rand.Rand, name string) {
 	if !global && chance(r, 15) {
 		opts = append(opts, "Fence=yes")
 	}
+	var placing []string
 	if chance(r, 60) {
-		opts = append(opts, randomPlacing(r, units.Name(name).IsInstance())...)
+		placing = randomPlacing(r, units.Name(name).IsInstance())
 	}
-	w.unit(name, pick(r, []string{"launched", "launched", "launched", "loaded", "inactive"}), opts...)
+	w.submit(name, pick(r, []string{"launched", "launched", "launched", "loaded", "inactive"}), opts, placing)
 }
 
 // disturb does one thing that users, operators, agents or faults do.

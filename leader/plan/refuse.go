@@ -56,7 +56,11 @@ func (p *planner) phrases(c *candidate, x cause, free int64) (one, many string) 
 	case isOtherMachine:
 		return "is not machine " + c.req.MachineID, "are not machine " + c.req.MachineID
 	case lacksLabel:
-		return either("lack%s label %s", c.req.Metadata[x.nth])
+		r := c.req.Metadata[x.nth]
+		if r.Negative() {
+			return "has label " + r.Opposite().String(), "have label " + r.Opposite().String()
+		}
+		return either("lack%s label %s", r)
 	case lacksRuntime:
 		return "has no " + c.req.Runtime, "have no " + c.req.Runtime
 	case lacksPeer:

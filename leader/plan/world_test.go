@@ -80,15 +80,7 @@ func (w *world) spec(name string, change func(*cluster.HostSpec)) {
 // unit submits content with these options of [X-Flotilla].
 func (w *world) unit(name, target string, options ...string) {
 	raw := "[Service]\nExecStart=/bin/true\n[X-Flotilla]\n" + strings.Join(options, "\n") + "\n"
-	var parsed, placing []string
-	for _, o := range options {
-		if placer(o) != nil {
-			placing = append(placing, o)
-		} else {
-			parsed = append(parsed, o)
-		}
-	}
-	file, err := units.Parse(units.Name(name), []byte("[Service]\nExecStart=/bin/true\n[X-Flotilla]\n"+strings.Join(parsed, "\n")+"\n"))
+	file, err := units.Parse(units.Name(name), []byte(raw))
 	if err != nil {
 		w.t.Fatalf("parse %s: %v", name, err)
 	}
@@ -96,43 +88,12 @@ func (w *world) unit(name, target string, options ...string) {
 	if err != nil {
 		w.t.Fatalf("requirements of %s: %v", name, err)
 	}
-	for _, o := range placing {
-		_, value, _ := strings.Cut(o, "=")
-		placer(o)(&req, value)
-	}
 	head := &cluster.UnitHead{Name: units.Name(name), File: file, Req: req, Rev: w.rev()}
 	head.Spec.Blob = units.HashOf([]byte(raw))
 	if head.Spec.Target, err = units.ParseTarget(target); err != nil {
 		w.t.Fatal(err)
 	}
 	w.snap.SetUnit(head)
-}
-
-// placer sets one of the options that the planner's scripts write; nil for all others.
-func placer(option string) func(r *units.Requirements, value string) {
-	switch key, _, _ := strings.Cut(option, "="); key {
-	case "Prefer":
-		return func(r *units.Requirements, value string) {
-			k, v, _ := strings.Cut(value, "=")
-			r.Prefer = append(r.Prefer, units.Requirement{Key: k, Values: []string{v}})
-		}
-	case "Replaces":
-		return func(r *units.Requirements, value string) { r.Replaces = append(r.Replaces, value) }
-	case "MaxPerHost":
-		return func(r *units.Requirements, value string) { r.MaxPerHost = number(value) }
-	case "Spread":
-		return func(r *units.Requirements, value string) {
-			label, hard := strings.CutSuffix(value, ":hard")
-			r.Spread = append(r.Spread, units.Spread{Label: label, Hard: hard})
-		}
-	case "Memory":
-		return func(r *units.Requirements, value string) { r.Memory = megabytes(value) }
-	case "CPU":
-		return func(r *units.Requirements, value string) { r.CPU = int64(number(value)) * 1000 }
-	case "Runtime":
-		return func(r *units.Requirements, value string) { r.Runtime = value }
-	}
-	return nil
 }
 
 func number(s string) int {
