@@ -146,6 +146,8 @@ func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
 func (p *planner) run() {
 	work := p.scan()
 	slices.Sort(work)
+	work = slices.Compact(work)
+	p.expect(len(work))
 	var failing, homeless []cluster.Unit
 	p.pass(work, func(u cluster.Unit) {
 		switch p.tidy(u) {
@@ -161,6 +163,14 @@ func (p *planner) run() {
 	p.forgetDestroyed()
 	p.pass(failing, p.failover)
 	p.pass(homeless, p.place)
+}
+
+// expect makes room for as many decisions.
+func (p *planner) expect(n int) {
+	p.state = make(map[cluster.Where]cluster.Order, n)
+	p.added = make(map[cluster.Unit][]cluster.HostID, n)
+	p.placed = make(map[cluster.Unit]bool, n)
+	p.decisions = make([]Decision, 0, n)
 }
 
 // scan finds the units that may need a decision; all others are as they should be.
@@ -196,13 +206,24 @@ func (p *planner) scan() []cluster.Unit {
 		}
 	}
 	work = append(work, p.replaced()...)
-	if heads == len(p.snap.Units) {
+	return p.scanUnplaced(work, len(p.snap.Units)-heads)
+}
+
+// scanUnplaced adds the units without a placement, of which there are so many.
+func (p *planner) scanUnplaced(work []cluster.Unit, left int) []cluster.Unit {
+	if left == 0 {
 		return work
 	}
 	for u, head := range p.snap.Units {
-		if head.Spec.Target != units.Inactive && len(p.snap.Placed[u]) == 0 {
+		if len(p.snap.Placed[u]) > 0 {
+			continue
+		}
+		if head.Spec.Target != units.Inactive {
 			p.note(head)
 			work = append(work, u)
+		}
+		if left--; left == 0 {
+			break
 		}
 	}
 	return work
@@ -236,6 +257,12 @@ func (p *planner) clean(head *cluster.UnitHead, h *host, pl *cluster.Placed) boo
 
 // pass visits the units in order, each after the units of the same pass that it names in MachineOf.
 func (p *planner) pass(list []cluster.Unit, do func(cluster.Unit)) {
+	if len(p.followers) == 0 { // nobody names anybody
+		for _, u := range list {
+			do(u)
+		}
+		return
+	}
 	member := make(map[cluster.Unit]bool, len(list))
 	for _, u := range list {
 		member[u] = true

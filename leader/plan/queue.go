@@ -9,6 +9,7 @@ import (
 // are placed. A queue from before something was given back is made anew.
 type queue struct {
 	buckets  []*bucket
+	shared   bool     // by all units with this signature: it ranks hosts as if nobody had a family
 	size     int      // hosts in all
 	domains  [][]*int // for each label of Spread=: the family's counts by its values on these hosts
 	values   [][]string
@@ -30,13 +31,21 @@ type saying struct {
 	text  string
 }
 
-// kind is the key of the queue that has the unit's order of hosts. As long as nothing of a family
-// stands anywhere, its order is that of any unit.
+// fewHosts is on how many hosts a family may stand while its instances share the queue of all
+// units with their signature: the hosts that hold some of it are looked at one by one.
+const fewHosts = 3
+
+// shares says whether the unit is placed from the queue that knows no families.
+func (c *candidate) shares() bool {
+	return c.family == nil || len(c.family.at) <= fewHosts && len(c.spreads()) == 0
+}
+
+// kind is the key of the queue that the unit is placed from.
 func (c *candidate) kind() string {
-	spreads := c.spreads()
-	if c.family == nil || c.family.total == 0 && len(spreads) == 0 {
+	if c.shares() {
 		return c.signature
 	}
+	spreads := c.spreads()
 	b := appendText(nil, c.signature)
 	b = appendText(b, string(c.family.name))
 	for _, s := range spreads {
@@ -65,11 +74,11 @@ func (p *planner) queueOf(c *candidate) *queue {
 }
 
 func (p *planner) newQueue(c *candidate) *queue {
-	q := &queue{loosened: p.loosened}
+	q := &queue{loosened: p.loosened, shared: c.shares()}
 	spreads := c.spreads()
 	buckets := map[string]*bucket{}
 	var key []byte
-	var only *bucket
+	var only *bucket // of a unit that knows only one
 	for _, h := range p.hosts {
 		if !h.ready || h.removed || h.Spec.Cordon != nil || p.static(c.req, h) != fits {
 			continue
@@ -92,7 +101,7 @@ func (p *planner) newQueue(c *candidate) *queue {
 			}
 			only = b
 		}
-		b.heap = append(b.heap, entryOf(c, h))
+		b.heap = append(b.heap, q.entry(c, h))
 	}
 	for _, b := range q.buckets {
 		for i := len(b.heap)/2 - 1; i >= 0; i-- {
@@ -132,35 +141,37 @@ func (q *queue) addDomains(labels int) {
 	}
 }
 
+// aside is a host that does not take the unit, until the next one asks.
+type aside struct {
+	b *bucket
+	e entry
+}
+
 // best is the first host that takes the unit, nil without one. A host that has too little
 // room leaves the queue for good: room only shrinks while units are placed.
 func (p *planner) best(c *candidate, q *queue) *host {
-	type aside struct {
-		b *bucket
-		e entry
-	}
 	var later []aside
-	var found *host
+	var found, second *host // second holds some of the family, in a queue that does not know it
+	var held, prefs int
 	for found == nil {
-		var b *bucket
-		for _, x := range q.buckets {
-			if x.refresh(c); len(x.heap) == 0 {
-				continue
-			}
-			if b == nil {
-				b = x
-			} else if o := p.compare(c, x, b); o < 0 || o == 0 && c.before(&x.heap[0], &b.heap[0]) {
-				b = x
-			}
-		}
-		if b == nil {
+		b := p.first(c, q)
+		if b == nil || second != nil && b.prefs != prefs {
 			break
 		}
 		top := b.heap[0]
 		f := p.check(c, top.h)
 		if f == fits {
-			found = top.h
-			break
+			n := 0
+			if q.shared {
+				n = c.family.on(top.h)
+			}
+			if n == 0 {
+				found = top.h
+				break
+			}
+			if second == nil || n < held {
+				second, held, prefs = top.h, n, b.prefs
+			}
 		}
 		b.pop(c)
 		if f != lacksMemory && f != lacksCPU || c.here(p, top.h) {
@@ -170,17 +181,44 @@ func (p *planner) best(c *candidate, q *queue) *host {
 	for _, x := range later {
 		x.b.push(c, x.e)
 	}
+	if found == nil {
+		return second
+	}
 	return found
 }
 
+// first is the bucket with the best host, nil when all are empty.
+func (p *planner) first(c *candidate, q *queue) *bucket {
+	var b *bucket
+	for _, x := range q.buckets {
+		if q.refresh(c, x); len(x.heap) == 0 {
+			continue
+		}
+		if b == nil {
+			b = x
+		} else if o := p.compare(c, x, b); o < 0 || o == 0 && c.before(&x.heap[0], &b.heap[0]) {
+			b = x
+		}
+	}
+	return b
+}
+
+func (q *queue) entry(c *candidate, h *host) entry {
+	if q.shared {
+		return entry{h: h, units: h.units, share: h.share}
+	}
+	return entryOf(c, h)
+}
+
 // refresh makes the top of the heap the true one.
-func (b *bucket) refresh(c *candidate) {
+func (q *queue) refresh(c *candidate, b *bucket) {
 	for len(b.heap) > 0 {
 		top := &b.heap[0]
-		if h := top.h; top.units == h.units && top.share == h.share && top.family == c.family.on(h) {
+		now := q.entry(c, top.h)
+		if *top == now {
 			return
 		}
-		*top = entryOf(c, top.h)
+		*top = now
 		b.down(c, 0)
 	}
 }

@@ -111,6 +111,9 @@ func (p *planner) others(c *candidate, i int, n *int, value string) int {
 		return noLabel
 	}
 	out := *n
+	if len(c.own) == 0 {
+		return out
+	}
 	for _, h := range c.own {
 		if v, ok := h.label()[c.req.Spread[i].Label]; ok && v == value {
 			out--
