@@ -124,8 +124,10 @@ type planner struct {
 	refusals  map[string]refusal              // by what units have in common; see alike
 	several   map[string]bool                 // by MachineID: it names more than one host
 
-	decisions []Decision
-	waiting   []Refusal
+	puts       slab[cluster.Placed]
+	conditions slab[cluster.Condition]
+	decisions  []Decision
+	waiting    []Refusal
 }
 
 func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
