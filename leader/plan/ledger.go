@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"flotilla/cluster"
+	"flotilla/units"
 )
 
 // host is a cluster host with what this plan knows of it besides.
@@ -137,6 +138,11 @@ func (l *ledger) count(u cluster.Unit, h *host, by int) {
 func (l *ledger) stands(head *cluster.UnitHead, h *host, by int) {
 	h.reserve(demand(&head.Req), int64(by))
 	l.replacers.count(head, h, by)
+}
+
+// takesNothing says that a unit matters to its host only as one more.
+func takesNothing(req *units.Requirements) bool {
+	return req.Memory == 0 && req.CPU == 0 && len(req.Replaces) == 0
 }
 
 // release records that nothing of the unit is left on the host.

@@ -33,7 +33,9 @@ func (p *planner) place(u cluster.Unit) {
 		return
 	}
 	p.occupy(u, to, p.want(head, nil).State)
-	p.placed[u] = true
+	if len(p.followers) > 0 {
+		p.placed[u] = true
+	}
 	p.decide(kind, u, to.ID, "", reason, o)
 	p.forget(u, to)
 }

@@ -202,8 +202,10 @@ func (p *planner) scan() []cluster.Unit {
 		if head := p.snap.Units[u]; head != nil {
 			heads++
 			p.note(head)
-			for id := range p.snap.Placed[u] {
-				p.stands(head, p.byID[id], +1)
+			if !takesNothing(&head.Req) {
+				for id := range p.snap.Placed[u] {
+					p.stands(head, p.byID[id], +1)
+				}
 			}
 		}
 	}
