@@ -33,7 +33,9 @@ func (p *planner) place(u cluster.Unit) {
 		return
 	}
 	p.occupy(u, to, p.want(head, nil).State)
-	p.placed[u] = true
+	if len(p.followers) > 0 {
+		p.placed[u] = true
+	}
 	p.decide(kind, u, to.ID, "", reason, o)
 	p.forget(u, to)
 }
@@ -112,8 +114,7 @@ func (p *planner) runningAlready(c *candidate) (to *host, why string) {
 			return h, ""
 		}
 		if why == "" {
-			one, _ := p.phrase(c, h, f)
-			why = fmt.Sprintf("it runs as an orphan on host %s, which %s: %s", h.Name(), one, orphanStop(h, c.head.Name))
+			why = fmt.Sprintf("it runs as an orphan on host %s, which %s: %s", h.Name(), p.phrase(c, h, f), orphanStop(h, c.head.Name))
 		}
 	}
 	return nil, why
@@ -186,11 +187,11 @@ func (p *planner) withFollowers(c *candidate) *host {
 	return best
 }
 
-// withPeers is the host with the fewest units among those of all peers.
+// withPeers is the best host among those of all peers.
 func (p *planner) withPeers(c *candidate) (*host, string) {
 	var best *host
 	for _, h := range p.liveHosts(c.req.MachineOf[0]) {
-		if (best == nil || h.units < best.units) && p.check(c, h) == fits {
+		if (best == nil || p.ahead(c, h, best)) && p.check(c, h) == fits {
 			best = h
 		}
 	}

@@ -2,7 +2,9 @@ package plan_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +94,46 @@ func (w *world) unit(name, target string, options ...string) {
 		w.t.Fatal(err)
 	}
 	w.snap.SetUnit(head)
+}
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// megabytes reads 512M.
+func megabytes(s string) int64 { return int64(number(strings.TrimSuffix(s, "M"))) << 20 }
+
+// info changes what a host says of itself: memory=2048M cpus=2 podman=5.0, or memory= for nothing.
+func (w *world) info(name string, args ...string) {
+	h := w.snap.Hosts[hostID(name)]
+	info := *h.Info
+	info.Runtimes = maps.Clone(info.Runtimes)
+	for _, a := range args {
+		k, v, _ := strings.Cut(a, "=")
+		switch {
+		case k == "memory" && v == "":
+			info.Memory = 0
+		case k == "memory":
+			info.Memory = megabytes(v)
+		case k == "reserved":
+			info.Reserved = megabytes(v)
+		case k == "cpus":
+			info.CPUs = number(v)
+		case v == "":
+			delete(info.Runtimes, k)
+		default:
+			if info.Runtimes == nil {
+				info.Runtimes = map[string]string{}
+			}
+			info.Runtimes[k] = v
+		}
+	}
+	w.snap.SetHostInfo(h.ID, &info, w.now)
+	w.rev()
 }
 
 func (w *world) change(name string, change func(*cluster.UnitSpec)) {
