@@ -41,19 +41,7 @@ type command struct {
 // that service is made with it, in memory too: it wants the unit, whose start is
 // then enqueued with its own and waits for no process.
 func (m *Manager) StartTransientTimer(ctx context.Context, name string, onStartup time.Duration, unit string) error {
-	b, err := m.bus(ctx)
-	if err != nil {
-		return err
-	}
-	b.waiters.begin()
-	defer b.waiters.end()
-	var path dbus.ObjectPath
-	call := b.root.CallWithContext(ctx, managerFace+".StartTransientUnit", 0,
-		name, "fail", timerProperties(onStartup, unit), relay(name, unit))
-	if err := call.Store(&path); err != nil {
-		return fmt.Errorf("start timer %s: %w", name, translate(err))
-	}
-	outcome, err := b.await(ctx, b.waiters.add(path))
+	outcome, err := m.transient(ctx, name, timerProperties(onStartup, unit), relay(name, unit))
 	if err != nil {
 		return fmt.Errorf("start timer %s: %w", name, err)
 	}

@@ -40,6 +40,7 @@ type Options struct {
 	StartTime  Range
 	StopTime   Range
 	ReloadTime Range
+	PullTime   Range // of one image
 	// Behave overrides what the unit's ExecStart= says. It knows /bin/true,
 	// /bin/false, /bin/sleep N and "systemctl stop UNIT…"; anything else runs on.
 	Behave func(name string) (Behaviour, bool)
@@ -58,12 +59,15 @@ type Host struct {
 	opts      Options
 	machineID string
 
-	mu       sync.Mutex
-	chance   *rand.Rand
-	power    bool // false: nothing runs, calls fail
-	bus      bool // false: calls fail, units run
-	stalled  bool // see Stall
-	late     []func()
+	mu           sync.Mutex
+	chance       *rand.Rand
+	power        bool // false: nothing runs, calls fail
+	bus          bool // false: calls fail, units run
+	stalled      bool // see Stall
+	late         []func()
+	images       map[image]bool
+	registryAway bool
+
 	epoch    int // raised at each power loss: what was scheduled before never happens
 	bootedAt time.Time
 	bootID   string
@@ -94,9 +98,10 @@ type Host struct {
 // New boots a host.
 func New(opts Options) *Host {
 	h := &Host{
-		opts:  opts,
-		heard: map[*systemd.Changed]struct{}{},
-		hosts: map[string]hostUnit{},
+		opts:   opts,
+		heard:  map[*systemd.Changed]struct{}{},
+		hosts:  map[string]hostUnit{},
+		images: map[image]bool{},
 	}
 	h.chance = rand.New(rand.NewPCG(opts.Seed, 0x666c6f74696c6c61))
 	h.machineID = opts.MachineID

@@ -66,7 +66,7 @@ func (h *Host) collect(u *unit) {
 		return
 	}
 	transient := u.def != nil && u.def.transient
-	if u.active == systemd.Inactive || transient && u.active == systemd.Failed {
+	if u.active == systemd.Inactive || transient && !u.def.keepsFailure && u.active == systemd.Failed {
 		u.turn++
 		delete(h.units, u.name)
 		if transient {
@@ -146,7 +146,7 @@ func (h *Host) begin(u *unit, by string) {
 	d := u.def.behave.Start + h.draw(h.opts.StartTime)
 	if u.def.oneshot {
 		u.pid = h.process()
-		h.plan(u, d+u.def.behave.Run, func() { h.exited(u, u.def.behave.Status, 0) })
+		h.beginOnce(u, d+u.def.behave.Run)
 		return
 	}
 	h.plan(u, d, func() {
@@ -157,6 +157,23 @@ func (h *Host) begin(u *unit, by string) {
 			h.plan(u, u.def.behave.Run, func() { h.exited(u, u.def.behave.Status, 0) })
 		}
 	})
+}
+
+// beginOnce runs a command that ends after d by itself, if it may take that long.
+func (h *Host) beginOnce(u *unit, d time.Duration) {
+	status := func() int { return u.def.behave.Status }
+	if u.def.pulls != (image{}) {
+		d += h.draw(h.opts.PullTime)
+		status = func() int { return h.pulled(u) }
+	}
+	if limit := u.def.startLimit; limit > 0 && d > limit {
+		h.plan(u, limit, func() {
+			u.result = "timeout"
+			h.fail(u)
+		})
+		return
+	}
+	h.plan(u, d, func() { h.exited(u, status(), 0) })
 }
 
 func (h *Host) process() int {

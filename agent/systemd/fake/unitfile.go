@@ -27,8 +27,11 @@ type definition struct {
 	startBurst    int
 	onActive      time.Duration // of a timer; negative: not set
 	onStartup     time.Duration
-	triggers      string // the unit that a timer starts
+	triggers      string        // the unit that a timer starts
+	startLimit    time.Duration // of a command that RunOnce runs; 0 = none
 	transient     bool
+	keepsFailure  bool     // a transient unit that failed stays
+	pulls         image    // that its command fetches
 	stops         []string // units that its command stops by systemctl
 }
 

@@ -42,6 +42,8 @@ type Manager interface {
 	UserspaceTimestamp(ctx context.Context) (time.Duration, error)
 	// StartTransientTimer starts unit once, onStartup after UserspaceTimestamp.
 	StartTransientTimer(ctx context.Context, name string, onStartup time.Duration, unit string) error
+	// RunOnce runs a command as a service in memory; a name that exists is ErrExists.
+	RunOnce(ctx context.Context, name string, o systemd.Once) (string, error)
 }
 
 // Dir is the contract of systemd.Dir and fake.Dir.
@@ -76,7 +78,7 @@ type Case struct {
 
 // Cases is the whole contract.
 func Cases() []Case {
-	return slices.Concat(unitCases(), jobCases(), fenceCases(), changeCases(), dirCases())
+	return slices.Concat(unitCases(), jobCases(), fenceCases(), onceCases(), changeCases(), dirCases())
 }
 
 // Run runs all cases, each on a host from open.

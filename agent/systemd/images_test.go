@@ -1,0 +1,64 @@
+package systemd
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestEngines: what the runtimes' programs say of an image, in words that Docker and Podman use.
+func TestEngines(t *testing.T) {
+	for _, tt := range []struct {
+		name, runtime, script string
+		has                   bool
+		err                   string
+	}{
+		{"there in Podman", "podman", `[ "$*" = "image exists -- x:1" ]`, true, ""},
+		{"missing in Podman", "podman", "exit 1", false, ""},
+		{"Podman fails", "podman", "echo 'Error: no storage' >&2; exit 125", false, "Error: no storage"},
+		{"there in Docker", "docker", `[ "$*" = "image inspect --format={{.Id}} -- x:1" ] || { echo "$*" >&2; exit 9; }`, true, ""},
+		{"missing in Docker 26", "docker", "echo '[]'; echo 'Error response from daemon: No such image: x:1' >&2; exit 1", false, ""},
+		{"missing in Docker 20", "docker", "echo 'Error: No such image: x:1' >&2; exit 1", false, ""},
+		{"no Docker daemon", "docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1", false, "Cannot connect to the Docker daemon"},
+		{"fails in silence", "docker", "exit 3", false, "docker image inspect: exit status 3"},
+		{"not installed", "docker", "", false, "this host has no docker"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			t.Setenv("PATH", dir)
+			if tt.script != "" {
+				if err := os.WriteFile(filepath.Join(dir, tt.runtime), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			has, err := Engines{}.HasImage(t.Context(), tt.runtime, "x:1")
+			if has != tt.has || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
+				t.Errorf("HasImage = %t, %v, want %t, %q", has, err, tt.has, tt.err)
+			}
+		})
+	}
+}
+
+func TestAnyEngine(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	if _, err := (Engines{}).Program(""); err == nil || err.Error() != "this host has no podman and no docker" {
+		t.Errorf("Program of none = %v", err)
+	}
+	for _, name := range []string{"docker", "podman"} { // the better one comes second
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := (Engines{}).Program(""); err != nil || got != filepath.Join(dir, name) {
+			t.Errorf("Program of any = %q, %v, want %s", got, err, name)
+		}
+	}
+}
+
+func TestPullUnit(t *testing.T) {
+	a, b := PullUnit("podman", "x:1"), PullUnit("docker", "x:1")
+	if a == b || !strings.HasPrefix(a, "flotilla-pull-") || !validName.MatchString(a) {
+		t.Errorf("PullUnit = %q, %q, want two names of services of ours", a, b)
+	}
+}
