@@ -67,6 +67,9 @@ func (a *Agent) act(ctx context.Context, want Want, actions []Action) error {
 	if err != nil {
 		return err
 	}
+	if err := a.fetch(ctx, want, of[Pull]); err != nil {
+		return err
+	}
 	failed, fresh := map[cluster.Unit]bool{}, a.fresh(want, of)
 	if err := a.change(want, append(of[Remove], of[Write]...), failed); err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Doors are the outside that an agent needs. All but Killer are required.
+// Doors are the outside that an agent needs. All but Killer and Images are required.
 type Doors struct {
 	Systemd  Systemd
 	Changes  Changes
@@ -26,6 +26,7 @@ type Doors struct {
 	Killer   Killer    // nil = the switch of fenced units has no second line
 	Files    UnitFiles // used by the agent's goroutine alone
 	Journal  Journal
+	Images   Images // nil = units see to their images themselves
 	Clock    Clock
 	Views    Views
 	Presence Presence
@@ -75,6 +76,7 @@ type Agent struct {
 	fence    *fence
 	reporter *reporter
 	tails    *tails
+	images   *fetches
 	jobs     sync.WaitGroup
 	step     func(what string) error // a test's way to end the process between two lines
 
@@ -92,6 +94,8 @@ type Agent struct {
 	retries   map[cluster.Unit]*backoff // units whose last action went wrong
 	said      map[cluster.Unit]string   // why a unit is not as ordered
 	refusals  map[cluster.Unit]refusal  // starts that ended otherwise than well
+	needed    map[cluster.Unit]need     // images, by the unit's content
+	awaits    map[cluster.Unit][]Image  // of units that are not as ordered before all of them are there
 	began     time.Time
 	passAt    time.Time
 	work      time.Duration // of the last pass, without its waits for systemd and disk
@@ -130,6 +134,7 @@ func New(doors Doors, opt Options) (*Agent, error) {
 		step: func(string) error { return nil },
 		seen: map[cluster.Unit]Observed{}, dirty: map[cluster.Unit]bool{}, flying: map[cluster.Unit]flight{},
 		retries: map[cluster.Unit]*backoff{}, said: map[cluster.Unit]string{}, refusals: map[cluster.Unit]refusal{}, elsewhere: map[cluster.Unit]string{},
+		needed: map[cluster.Unit]need{}, awaits: map[cluster.Unit][]Image{},
 	}
 	a.doors.Systemd = patient{doors.Systemd, a.answered}
 	return a, a.build()
@@ -188,6 +193,7 @@ func (a *Agent) build() error {
 	}
 	damaged = errors.Join(damaged, a.presence.load(newNonce()))
 	a.tails = newTails(d.Journal, a.log, a.wake.ring)
+	a.images = &fetches{door: d.Images, log: a.log, metrics: a.metrics, tell: a.wake.ring, running: &a.jobs, of: map[Image]*fetch{}}
 	if damaged != nil {
 		a.problem = "damaged file: " + damaged.Error()
 		a.log.Error("a file of the agent before is damaged; nothing is stopped because of it", "err", damaged)

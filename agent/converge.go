@@ -19,6 +19,7 @@ type Kind int
 // after it.
 const (
 	Stop        Kind = iota + 1 // a job for systemd
+	Pull                        // have the unit's images looked for, and pulled if they are missing
 	Remove                      // take our files away
 	Write                       // drop-in and unit file
 	Reload                      // daemon-reload, once for all
@@ -37,7 +38,7 @@ func (k Kind) String() string {
 		return fmt.Sprintf("kind(%d)", int(k))
 	}
 	return [...]string{
-		Stop: "stop", Remove: "remove", Write: "write", Reload: "reload", ResetFailed: "reset-failed", Start: "start",
+		Stop: "stop", Pull: "pull", Remove: "remove", Write: "write", Reload: "reload", ResetFailed: "reset-failed", Start: "start",
 		Restart: "restart", Record: "record", Forget: "forget", Acknowledge: "acknowledge", Refuse: "refuse",
 	}[k]
 }
@@ -62,6 +63,13 @@ type Wanted struct {
 	DropIn  []byte // what the drop-in must hold
 	Ready   bool   // the unit file's bytes are at hand
 	Hold    string // why it must not be started now; "" = it may
+	Images  []Image
+}
+
+// Image is a container image that is on the host before a unit of it is started.
+type Image struct {
+	Runtime string // docker, podman, or "" for whichever there is
+	Ref     string
 }
 
 // Have is what is there.
@@ -69,6 +77,8 @@ type Have struct {
 	Boot  string // id of this boot; applied records of another one count for nothing
 	Dir   string // the folder of our unit files
 	Units map[cluster.Unit]Found
+
+	Images map[Image]bool // that are known to be there; all others have to be looked for
 }
 
 // Found is one unit as it is on this host.
@@ -252,13 +262,16 @@ func (r *round) loaded(name cluster.Unit, w Wanted, f Found) {
 		return
 	}
 	done := Applied{Boot: r.have.Boot, Generation: w.Generation, Order: w.State, Run: w.Run, Restart: w.Restart}
-	if f.Applied != done {
+	if f.Applied != done && r.imaged(name, w) {
 		r.add(Record, name, "loaded")
 	}
 }
 
 // launched wants the files there, and each Run and Restart carried out once.
 func (r *round) launched(name cluster.Unit, w Wanted, f Found) {
+	if f.Ours && f.Blob != w.Blob && f.supervised() && !r.imaged(name, w) {
+		return // systemd may start it anew at any moment: with the file whose images are there
+	}
 	if !r.files(name, w, f) {
 		return
 	}
@@ -308,7 +321,7 @@ func (r *round) begin(k Kind, name cluster.Unit, w Wanted, f Found, reason strin
 	switch {
 	case w.Hold != "":
 		r.add(Refuse, name, w.Hold)
-	case f.Later:
+	case f.Later || !r.imaged(name, w):
 		return
 	default:
 		if f.Failed() {
@@ -316,6 +329,17 @@ func (r *round) begin(k Kind, name cluster.Unit, w Wanted, f Found, reason strin
 		}
 		r.add(k, name, reason)
 	}
+}
+
+// imaged reports whether the images of a unit are there. While they are not, that is all it waits for.
+func (r *round) imaged(name cluster.Unit, w Wanted) bool {
+	for _, i := range w.Images {
+		if !r.have.Images[i] {
+			r.add(Pull, name, "it needs the image "+i.Ref)
+			return false
+		}
+	}
+	return true
 }
 
 // record notes that a launched unit is as ordered.

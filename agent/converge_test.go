@@ -16,6 +16,11 @@ import (
 
 const testDir = "/run/systemd/system"
 
+var needsImage = Image{"podman", "x:1"}
+
+// imageOf has a placement need an image.
+func imageOf(w *Wanted) { w.Images = []Image{needsImage} }
+
 func running(invocation string) Observed {
 	return Observed{State: units.State{Load: "loaded", Active: "active", Sub: "running"}, Fragment: testDir + "/a.service", Invocation: invocation}
 }
@@ -125,6 +130,16 @@ func TestConverge(t *testing.T) {
 		{"no order, does not run", nil, ours(dead(), done), "forget"},
 		{"adopted again", placed(cluster.Launched, func(w *Wanted) { w.Restart = 7 }), ours(running("i"), Applied{Orphan: true, Launched: true}), "record"},
 		{"adopted after its record was lost", placed(cluster.Launched, func(w *Wanted) { w.Restart = 7 }), ours(running("i"), Applied{}), "record"},
+		{"launched without its image", placed(cluster.Launched, imageOf), Found{}, "pull write reload"},
+		{"loaded without its image", placed(cluster.Loaded, imageOf), ours(dead(), Applied{}), "pull"},
+		{"loaded again", placed(cluster.Loaded, imageOf), ours(dead(), loaded), ""},
+		{"stopped before the image is there", placed(cluster.Loaded, imageOf), ours(running("i"), done), "stop"},
+		{"held, so that nothing is pulled yet", placed(cluster.Launched, imageOf, func(w *Wanted) { w.Hold = "fence" }), ours(dead(), Applied{}), "refuse"},
+		{"runs without its image", placed(cluster.Launched, imageOf), ours(running("i"), done), ""},
+		{"restart without its image", placed(cluster.Launched, imageOf, func(w *Wanted) { w.Restart = 1 }), ours(running("i"), done), "pull"},
+		{"other content without its image", placed(cluster.Launched, imageOf, func(w *Wanted) { w.Blob = "b2" }), ours(running("i"), done), "pull"},
+		{"other content of a unit that ended", placed(cluster.Launched, imageOf, func(w *Wanted) { w.Blob = "b2" }), ours(dead(), done), "write reload"},
+		{"gone without its image", placed(cluster.Gone, imageOf), Found{}, "acknowledge"},
 		{"order of a later flotilla", placed(cluster.Order(9)), Found{}, "refuse"},
 	}
 	for _, tt := range tests {
@@ -183,6 +198,10 @@ func (m *model) apply(t *testing.T, want Want, actions []Action) {
 				t.Fatalf("%s is removed without an order", x.Unit)
 			}
 			f.Ours, f.Blob, f.DropIn = false, "", nil
+		case Pull:
+			for _, i := range w.Images {
+				m.have.Images[i] = true
+			}
 		case Write:
 			f.Ours, f.Blob, f.DropIn, f.NeedReload = true, w.Blob, w.DropIn, true
 		case Reload:
@@ -198,6 +217,11 @@ func (m *model) apply(t *testing.T, want Want, actions []Action) {
 		case ResetFailed:
 			f.Active = "inactive"
 		case Start, Restart:
+			for _, i := range w.Images {
+				if !m.have.Images[i] {
+					t.Fatalf("%s is started without %s", x.Unit, i.Ref)
+				}
+			}
 			key := fmt.Sprintf("%s %s %d %d %d", x.Kind, x.Unit, w.Generation, w.Run, w.Restart)
 			m.starts[key]++
 			if m.starts[key] > 1 {
@@ -230,7 +254,7 @@ func (m *model) apply(t *testing.T, want Want, actions []Action) {
 func TestConvergeReachesAFixpointAndStopsNothingUnasked(t *testing.T) {
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		m := &model{r: r, have: Have{Boot: "boot", Dir: testDir, Units: map[cluster.Unit]Found{}}, starts: map[string]int{}}
+		m := &model{r: r, have: Have{Boot: "boot", Dir: testDir, Units: map[cluster.Unit]Found{}, Images: map[Image]bool{}}, starts: map[string]int{}}
 		want := Want{Units: map[cluster.Unit]Wanted{}}
 		for step := range 12 {
 			n := cluster.Unit(fmt.Sprintf("u%d.service", r.IntN(4)))
@@ -243,6 +267,10 @@ func TestConvergeReachesAFixpointAndStopsNothingUnasked(t *testing.T) {
 				}
 				w.Generation, w.Ready, w.DropIn = int64(step+1), true, []byte(fmt.Sprint(r.IntN(2)))
 				w.Blob = units.Hash(fmt.Sprint(r.IntN(2)))
+				if w.Images = nil; r.IntN(2) == 0 {
+					w.Images = []Image{{"podman", fmt.Sprint(r.IntN(3))}}
+				}
+				clear(m.have.Images)
 				w.Run += int64(r.IntN(2))
 				w.Restart += int64(r.IntN(2))
 				want.Units[n] = w

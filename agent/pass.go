@@ -86,6 +86,7 @@ func (a *Agent) nextDue() time.Duration {
 			due = min(due, time.Until(b.until))
 		}
 	}
+	due = a.images.next(a.passAt, time.Now(), due)
 	if left := a.grace() - time.Since(a.began); left > 0 {
 		due = min(due, left)
 	}
@@ -127,6 +128,7 @@ func (a *Agent) observe(ctx context.Context, v cluster.View) error {
 		if !a.names[n] {
 			delete(a.seen, n)
 			delete(a.refusals, n)
+			delete(a.needed, n)
 		}
 	}
 	err := a.ask(ctx, a.names, all)
@@ -296,6 +298,9 @@ func (a *Agent) want(o orders, p presenceState, lone bool) Want {
 			one.DropIn = DropIn(a.opt.Host, name, order, a.opt.Timing.StopBudget)
 			one.Ready = a.keeper.isReady(order.Blob)
 			one.Hold = a.hold(name, order, o, p, lone)
+			if one.Ready && a.doors.Images != nil {
+				one.Images = a.needs(name, order.Blob)
+			}
 		}
 		w.Units[name] = one
 	}
@@ -333,7 +338,7 @@ func (a *Agent) holdFenced(o orders, p presenceState) string {
 
 // have is what is there, for Converge.
 func (a *Agent) have(v cluster.View) Have {
-	h := Have{Boot: a.boot, Dir: a.opt.UnitDir, Units: map[cluster.Unit]Found{}}
+	h := Have{Boot: a.boot, Dir: a.opt.UnitDir, Units: map[cluster.Unit]Found{}, Images: a.images.there()}
 	now := time.Now()
 	for name := range a.names {
 		f := Found{Observed: a.seen[name], Applied: a.ledger.of[name], Flying: a.flying[name].verb}

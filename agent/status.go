@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -68,6 +69,9 @@ func (a *Agent) statusOf(name cluster.Unit, order *cluster.Placement) cluster.St
 		// The order is answered: not here. What runs under this name is not ours.
 		st.Generation, st.Order = order.Generation, order.State
 		st.State, st.Invocation, st.Restarts = units.State{Load: "not-found", Active: "inactive", Sub: "dead"}, "", 0
+	}
+	if st.Message == "" {
+		st.Message = a.images.why(a.awaits[name], time.Now())
 	}
 	if seen.Failed() && order.State != cluster.Gone {
 		st.Tail = a.tails.of(name, seen.Invocation)

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"flotilla/agent/systemd"
 	"flotilla/agent/systemd/fake"
 	"flotilla/cluster"
 	"flotilla/cluster/store"
@@ -59,7 +61,7 @@ func (w *world) newAgent(run string, host *fake.Host, client string) *Agent {
 	w.t.Helper()
 	s := store.New(w.mem.Of(client), "", store.Options{})
 	doors := Doors{
-		Systemd: systemdDoor{host}, Changes: host, Timers: host, Killer: killerDoor{host}, Files: filesDoor{host.Dir()}, Journal: journalDoor{host},
+		Systemd: systemdDoor{host}, Changes: host, Timers: host, Killer: killerDoor{host}, Files: filesDoor{host.Dir()}, Journal: journalDoor{host}, Images: systemd.NewImages(host, host, host),
 		Clock: clockDoor{host}, Views: s, Presence: s, Reporter: s,
 	}
 	if w.bend != nil {
@@ -164,12 +166,12 @@ func (w *world) alive() (rev int64) {
 	return r.KVs[0].CreateRev
 }
 
-// invocations of all units that run, the fence's left out.
+// invocations of all units that run, our own left out.
 func (w *world) invocations() map[string]string {
 	w.t.Helper()
 	out := map[string]string{}
 	for _, n := range w.host.Running() {
-		if isFenceUnit(cluster.Unit(n)) {
+		if strings.HasPrefix(n, "flotilla-") {
 			continue
 		}
 		u, err := w.host.Units(w.t.Context(), []string{n})

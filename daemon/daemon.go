@@ -155,7 +155,8 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 	h := doors.Host{Manager: d.manager, Dir: dir, Log: d.journal}
 	a, err := agent.New(agent.Doors{
 		Systemd: h, Changes: h, Timers: h, Killer: newKiller(d.opt.User, d.log), Files: h, Journal: h, Clock: clock{},
-		Views: d.store, Presence: d.store, Reporter: d.store,
+		Images: systemd.NewImages(d.manager, d.journal, systemd.Engines{}),
+		Views:  d.store, Presence: d.store, Reporter: d.store,
 	}, agent.Options{
 		Host: d.host, Info: info, Timing: timing, UnitDir: dir.Path(),
 		StateDir: d.opt.Config.Data, RunDir: d.opt.RunDir, Log: d.log, Metrics: d.registry,

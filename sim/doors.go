@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"flotilla/agent"
+	"flotilla/agent/systemd"
 	"flotilla/agent/systemd/fake"
 	"flotilla/cluster"
 	"flotilla/daemon/doors"
@@ -114,6 +115,29 @@ func (m machine) KillUnits(names []cluster.Unit) error {
 		return err
 	}
 	return doors.Killer{Groups: m.fake}.KillUnits(names)
+}
+
+// images are the container images of a host, through the process' gate.
+type images struct {
+	*systemd.Images
+	gate *gate
+}
+
+// HasImage says whether a runtime has an image.
+func (i images) HasImage(ctx context.Context, runtime, ref string) (bool, error) {
+	if err := i.gate.pass(); err != nil {
+		return false, err
+	}
+	has, err := i.Images.HasImage(ctx, runtime, ref)
+	return has, errors.Join(err, i.gate.pass())
+}
+
+// PullImage fetches an image, or waits for the pull that is under way.
+func (i images) PullImage(ctx context.Context, runtime, ref string) error {
+	if err := i.gate.pass(); err != nil {
+		return err
+	}
+	return errors.Join(i.Images.PullImage(ctx, runtime, ref), i.gate.pass())
 }
 
 // Boottime is CLOCK_BOOTTIME.

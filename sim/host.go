@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flotilla/agent"
+	"flotilla/agent/systemd"
 	"flotilla/agent/systemd/fake"
 	"flotilla/cluster"
 	"flotilla/cluster/store"
@@ -55,7 +56,8 @@ func newHost(w *World, n int, name string) *Host {
 	}
 	h.machine = fake.New(fake.Options{
 		Seed: w.opt.Seed<<16 + uint64(n), StartTime: w.opt.StartTime, StopTime: w.opt.StopTime, ReloadTime: w.opt.ReloadTime,
-		Behave: behave, MachineID: string(h.id),
+		PullTime: fake.Range{To: pullTime},
+		Behave:   behave, MachineID: string(h.id),
 	})
 	h.truth = &truth{name: name, id: h.id, booted: time.Now(), up: map[cluster.Unit]*run{}, tally: map[cluster.Unit]int{}}
 	if w.Judge != nil {
@@ -117,7 +119,8 @@ func (h *Host) newAgent(p *process) error {
 	m := newMachine(h.machine, p.gate)
 	doors := agent.Doors{
 		Systemd: m, Changes: m, Timers: m, Killer: m, Files: m, Journal: m, Clock: m,
-		Views: p.store, Presence: p.store, Reporter: p.store,
+		Images: images{systemd.NewImages(h.machine, h.machine, h.machine), p.gate},
+		Views:  p.store, Presence: p.store, Reporter: p.store,
 	}
 	if f := h.w.opt.seams.doors; f != nil {
 		f(&doors)
@@ -131,6 +134,9 @@ func (h *Host) newAgent(p *process) error {
 	})
 	return err
 }
+
+// pullTime is the longest that a simulated pull takes.
+const pullTime = 3 * time.Second
 
 // version1 is the version that all simulated daemons say.
 const version1 = "1.0.0"

@@ -18,6 +18,8 @@ var (
 	_ Dir     = (*fake.Dir)(nil)
 	_ Journal = systemd.Journal{}
 	_ Groups  = systemd.Groups{}
+
+	_ agent.Images = (*systemd.Images)(nil)
 )
 
 // TestHostSpeaksTheAgentsWords: a unit is written, started, seen, restarted and killed through
