@@ -64,7 +64,8 @@ type Host struct {
 	Systemd  int               `json:"systemd,omitempty"`
 	Runtimes map[string]string `json:"runtimes,omitempty"`
 	CPUs     int               `json:"cpus,omitempty"`
-	Memory   int64             `json:"memory,omitempty"` // bytes
+	Memory   int64             `json:"memory,omitempty"`   // bytes
+	Reserved int64             `json:"reserved,omitempty"` // bytes of Memory that units may not have
 	Boot     string            `json:"boot,omitempty"`
 	Units    int               `json:"units"` // placed here, tombstones not counted
 	Active   int               `json:"active"`

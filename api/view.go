@@ -281,7 +281,7 @@ func hostView(s *cluster.Snapshot, h *cluster.Host) Host {
 	}
 	if i := h.Info; i != nil {
 		v.Version, v.OS, v.Kernel, v.Systemd = i.Version, i.OS, i.Kernel, i.Systemd
-		v.Runtimes, v.CPUs, v.Memory, v.Boot = i.Runtimes, i.CPUs, i.Memory, i.Boot
+		v.Runtimes, v.CPUs, v.Memory, v.Reserved, v.Boot = i.Runtimes, i.CPUs, i.Memory, i.Reserved, i.Boot
 	}
 	for name, p := range h.Placed {
 		if p.State != cluster.Gone {

@@ -39,6 +39,7 @@ type Options struct {
 	Version   string
 	RunDir    string // socket, lease, applied counters; ends with the boot
 	User      bool   // the calling user's systemd instead of the host's
+	Reserve   string // memory that units may not have; "" = what the configuration says
 	Candidate bool   // mirrors the cluster and may lead; members of our etcd always do
 	Plan      plan.Options
 	Log       *slog.Logger
@@ -54,6 +55,7 @@ type Daemon struct {
 	store    *store.Store
 	mirror   *store.Mirror // nil where the cluster is not mirrored
 	agent    *agent.Agent
+	info     cluster.HostInfo // that the agent began with
 	manager  *systemd.Manager
 	journal  systemd.Journal
 	api      *api.Server
@@ -148,6 +150,7 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 	if err != nil {
 		return nil, err
 	}
+	d.info = info
 	dir := unitDir(d.opt.User)
 	if err := dir.Sweep(); err != nil {
 		return nil, fmt.Errorf("tidy the folder of unit files: %w", err)
@@ -188,6 +191,7 @@ func (d *Daemon) run(ctx context.Context) error {
 		{"local socket", func(ctx context.Context) error { return d.serve(ctx, local, false) }},
 		{"socket for other hosts", func(ctx context.Context) error { return d.serve(ctx, remote, true) }},
 		{"certificate", d.renewCertificate},
+		{"container runtimes", d.watchRuntimes},
 	}
 	if d.members != nil {
 		parts = append(parts, part{"etcd's endpoints", d.keepEndpoints})

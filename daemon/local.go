@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -88,12 +89,17 @@ func hostInfo(ctx context.Context, m *systemd.Manager, opt Options) (cluster.Hos
 	info := cluster.HostInfo{
 		Boot: boot, Name: opt.Config.Name, Version: opt.Version, OS: facts.OS, Kernel: facts.Kernel, Systemd: version,
 		Address: net.JoinHostPort(opt.Config.Address, strconv.Itoa(opt.Config.APIPort)),
-		CPUs:    facts.CPUs, Memory: int64(facts.Memory), Labels: opt.Config.Labels, Runtimes: map[string]string{},
+		CPUs:    facts.CPUs, Memory: int64(facts.Memory), Labels: opt.Config.Labels, Runtimes: facts.Runtimes,
 	}
-	for name, v := range map[string]string{"docker": facts.Docker, "podman": facts.Podman} {
-		if v != "" {
-			info.Runtimes[name] = v
-		}
+	reserve, err := cluster.ParseReserve(cmp.Or(opt.Reserve, opt.Config.Reserve))
+	if err != nil {
+		return cluster.HostInfo{}, fmt.Errorf("memory that units may not have: %w", err)
+	}
+	if info.Memory > 0 {
+		info.Reserved = reserve.Of(info.Memory)
+	}
+	if info.Memory > 0 && info.Reserved >= info.Memory {
+		opt.Log.Warn("no memory is left for units that ask for some: less should be reserved", "memory", info.Memory, "reserved", info.Reserved)
 	}
 	return info, nil
 }

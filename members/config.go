@@ -82,6 +82,7 @@ type Config struct {
 	Candidate bool              `json:"candidate,omitempty"` // may lead although it runs no member of our etcd
 	Prefix    string            `json:"prefix"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Reserve   string            `json:"reserve,omitempty"` // memory that units may not have; see cluster.ParseReserve
 	Timing    Timing            `json:"timing"`
 	PKI       PKI               `json:"pki"`
 	Data      string            `json:"data"`
@@ -200,6 +201,9 @@ func (c Config) check() (field, what, hint string) {
 	}
 	if err := c.Timing.Cluster().Check(); err != nil {
 		return "timing", strings.TrimPrefix(err.Error(), "timing: "), "lengthen ttl, or shorten switch or stop_budget"
+	}
+	if _, err := cluster.ParseReserve(c.Reserve); err != nil {
+		return "reserve", err.Error(), "write it like \"2G\" or \"5%\""
 	}
 	if !strings.HasPrefix(c.Prefix, "/") || strings.HasSuffix(c.Prefix, "/") {
 		return "prefix", fmt.Sprintf("%q must begin with a slash and not end with one", c.Prefix), "write it like " + DefaultPrefix

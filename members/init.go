@@ -30,6 +30,7 @@ type InitOptions struct {
 	Name     string // host name
 	Address  string // "" = found out
 	Labels   map[string]string
+	Reserve  string        // "" = the default
 	Prefix   string        // "" = DefaultPrefix
 	External *ExternalEtcd // nil = our own etcd
 	Ports    Ports
@@ -74,7 +75,7 @@ func Init(ctx context.Context, o InitOptions) (Made, error) {
 		return Made{}, err
 	}
 	c := Defaults(o.Paths)
-	c.Host, c.Name, c.Address, c.Labels = string(o.Host), o.Name, addr.String(), o.Labels
+	c.Host, c.Name, c.Address, c.Labels, c.Reserve = string(o.Host), o.Name, addr.String(), o.Labels, o.Reserve
 	if o.Prefix != "" {
 		c.Prefix = o.Prefix
 	}

@@ -29,7 +29,8 @@ type JoinOptions struct {
 	Name     string
 	Address  string // "" = the one that the connection to Server leaves from
 	Labels   map[string]string
-	NoEtcd   bool // never run an etcd member here
+	Reserve  string // "" = the default
+	NoEtcd   bool   // never run an etcd member here
 	Version  string
 	Ports    Ports
 	Starts   bool              // its services are started next: ports that are taken are refused
@@ -75,7 +76,7 @@ func Join(ctx context.Context, o JoinOptions) (Made, error) {
 		return Made{}, err
 	}
 	c := Defaults(o.Paths)
-	c.Host, c.Name, c.Address, c.Labels = string(o.Host), o.Name, addr.String(), o.Labels
+	c.Host, c.Name, c.Address, c.Labels, c.Reserve = string(o.Host), o.Name, addr.String(), o.Labels, o.Reserve
 	o.Ports.apply(&c)
 	if o.Starts {
 		if err := portsFree(ctx, c, !o.NoEtcd); err != nil {

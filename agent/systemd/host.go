@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -62,22 +63,46 @@ type Facts struct {
 	Kernel   string
 	Arch     string // as in GOARCH
 	CPUs     int
-	Memory   uint64 // bytes in all
-	Docker   string // version; empty if there is none
-	Podman   string
+	Memory   uint64            // bytes in all
+	Runtimes map[string]string // docker, podman → version, of those that are installed
 }
 
 // ReadFacts gathers what it can; what it cannot learn stays empty and is said in
 // the error, beside facts that hold.
 func ReadFacts(ctx context.Context) (Facts, error) {
 	f := Facts{Arch: runtime.GOARCH, CPUs: runtime.NumCPU()}
-	var errs [5]error
+	var errs [4]error
 	f.Hostname, errs[0] = os.Hostname()
 	f.OS, errs[1] = prettyName()
 	f.Kernel, f.Memory, errs[2] = kernel()
-	f.Docker, errs[3] = engine(ctx, "docker")
-	f.Podman, errs[4] = engine(ctx, "podman")
+	f.CPUs, f.Memory = limited("/sys/fs/cgroup", f.CPUs, f.Memory)
+	f.Runtimes, errs[3] = Runtimes(ctx)
 	return f, errors.Join(errs[:]...)
+}
+
+// limited is what is left of a machine for a host that is itself a container of it: its root control group
+// then has limits, which the one of a machine cannot have.
+func limited(root string, cpus int, memory uint64) (int, uint64) {
+	read := func(file string) []string {
+		data, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			return nil
+		}
+		return strings.Fields(string(data))
+	}
+	if words := read("memory.max"); len(words) == 1 {
+		if most, err := strconv.ParseUint(words[0], 10, 64); err == nil && most > 0 {
+			memory = min(memory, most)
+		}
+	}
+	if words := read("cpu.max"); len(words) == 2 {
+		quota, err := strconv.Atoi(words[0])
+		period, bad := strconv.Atoi(words[1])
+		if err == nil && bad == nil && period > 0 {
+			cpus = min(cpus, max(quota/period, 1))
+		}
+	}
+	return cpus, memory
 }
 
 func prettyName() (string, error) {
@@ -124,6 +149,39 @@ func kernel() (release string, memory uint64, err error) {
 		return "", 0, fmt.Errorf("read the memory: %w", err)
 	}
 	return unix.ByteSliceToString(name.Release[:]), uint64(info.Totalram) * uint64(info.Unit), nil
+}
+
+// runtimes are the programs of the container engines that are known.
+func runtimes() []string { return []string{"docker", "podman"} }
+
+// Runtimes are the container engines that are installed, with their versions. One that does not tell
+// its version is an error, beside those that do.
+func Runtimes(ctx context.Context) (map[string]string, error) {
+	out, errs := map[string]string{}, []error(nil)
+	for _, program := range runtimes() {
+		v, err := engine(ctx, program)
+		if err == nil && v != "" {
+			out[program] = v
+		}
+		errs = append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
+// RuntimesMark changes when the program of a container engine is installed, replaced or removed. It
+// starts no process.
+func RuntimesMark() string {
+	var out strings.Builder
+	for _, program := range runtimes() {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil {
+			fmt.Fprintln(&out, path, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return out.String()
 }
 
 // engine asks a container engine's program for its version. It talks to no

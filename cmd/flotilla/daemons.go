@@ -28,6 +28,7 @@ func daemonCommands(h host) []*cli.Command {
 		{Name: "agent", Category: groupDaemons, Usage: "run this host's daemon (flotilla-agent.service does)", Action: h.runAgent, Flags: []cli.Flag{
 			verbose,
 			&cli.BoolFlag{Name: "candidate", Usage: "mirror the cluster and stand for leader without an etcd member"},
+			reserveFlag(),
 			&cli.Float64Flag{Name: "storm", Value: 1.0 / 3, Usage: "part of the hosts that may be absent before failover waits for a person; 1 = never waits; give all candidates the same, the leader's counts"},
 		}},
 		{Name: "etcd", Category: groupDaemons, Usage: "run this host's etcd member (flotilla-etcd.service does)", Action: h.runEtcd, Flags: []cli.Flag{verbose}},
@@ -35,8 +36,22 @@ func daemonCommands(h host) []*cli.Command {
 			verbose,
 			&cli.BoolFlag{Name: "user", Usage: "use your own systemd; needs no root"},
 			&cli.StringFlag{Name: "data", Usage: "folder for everything it keeps"},
+			reserveFlag(),
 		}},
 	}
+}
+
+func reserveFlag() cli.Flag {
+	return &cli.StringFlag{Name: "reserve", Usage: "memory of this host that units may not have, such as 2G or 10%; default: 5%, at least 256M"}
+}
+
+// reserved is --reserve, checked.
+func reserved(c *cli.Context) (string, error) {
+	text := c.String("reserve")
+	if _, err := cluster.ParseReserve(text); err != nil {
+		return "", usagef("--reserve: %v", err)
+	}
+	return text, nil
 }
 
 // logger writes to stderr; under systemd the journal adds the time.
@@ -62,12 +77,16 @@ func (h host) runAgent(c *cli.Context) error {
 	if !(storm > 0 && storm <= 1) { // not a number is neither
 		return usagef("--storm %g: want a part of the hosts, above 0 and up to 1", storm)
 	}
+	reserve, err := reserved(c)
+	if err != nil {
+		return err
+	}
 	config, err := members.LoadConfig(h.paths)
 	if err != nil {
 		return err
 	}
 	return daemon.Run(c.Context, daemon.Options{
-		Paths: h.paths, Config: config, Version: version, RunDir: h.runDir(), Candidate: c.Bool("candidate"),
+		Paths: h.paths, Config: config, Version: version, RunDir: h.runDir(), Reserve: reserve, Candidate: c.Bool("candidate"),
 		Plan: plan.Options{StormFraction: storm, StormOff: storm == 1}, Log: logger(c.App.ErrWriter, c.Bool("verbose")),
 	})
 }
@@ -101,6 +120,10 @@ const exitRemoved = exitCode(78)
 
 // runDev runs a cluster of one host in the foreground. Units it started run on when it ends.
 func (h host) runDev(c *cli.Context) error {
+	reserve, err := reserved(c)
+	if err != nil {
+		return err
+	}
 	user := c.Bool("user")
 	if !user && h.uid != 0 {
 		return fmt.Errorf("dev uses this machine's systemd and needs root: sudo flotilla dev, or flotilla dev --user")
@@ -133,7 +156,7 @@ func (h host) runDev(c *cli.Context) error {
 		return fmt.Errorf("make %s: %w", run, err)
 	}
 	opt := daemon.Options{
-		Paths: paths, Config: config, Version: version, RunDir: run, User: user, Candidate: true,
+		Paths: paths, Config: config, Version: version, RunDir: run, User: user, Reserve: reserve, Candidate: true,
 		Log: logger(c.App.ErrWriter, c.Bool("verbose")),
 	}
 	err = daemon.RunAlone(c.Context, opt, func() {

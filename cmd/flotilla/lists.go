@@ -199,6 +199,9 @@ func hostColumns() []column[api.Host] {
 		{"os", func(h api.Host, _ bool) string { return h.OS }},
 		{"systemd", func(h api.Host, _ bool) string { return number(h.Systemd) }},
 		{"runtimes", func(h api.Host, _ bool) string { return labelText(h.Runtimes) }},
+		{"cpus", func(h api.Host, _ bool) string { return number(h.CPUs) }},
+		{"memory", func(h api.Host, _ bool) string { return memoryText(h.Memory) }},
+		{"reserved", func(h api.Host, _ bool) string { return memoryText(h.Reserved) }},
 	}
 }
 
@@ -220,7 +223,7 @@ func listMachines(c *cli.Context) error {
 	if rows == nil {
 		rows = []api.Host{}
 	}
-	return printList(c, rows, hostColumns(), "machine,ip,metadata", "machine,name,ip,state,units,metadata,version,systemd,runtimes,os")
+	return printList(c, rows, hostColumns(), "machine,ip,metadata", "machine,name,ip,state,units,metadata,version,systemd,runtimes,cpus,memory,reserved,os")
 }
 
 func labelText(m map[string]string) string {
@@ -273,6 +276,18 @@ func number(n int) string {
 		return ""
 	}
 	return strconv.Itoa(n)
+}
+
+// memoryText writes bytes as systemd does, to one digit after the point; nothing for what is not known.
+func memoryText(bytes int64) string {
+	if bytes == 0 {
+		return ""
+	}
+	value, unit := float64(bytes), 0
+	for value >= 1024 && unit < len("BKMGT")-1 {
+		value, unit = value/1024, unit+1
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(value, 'f', 1, 64), ".0") + "BKMGT"[unit:unit+1]
 }
 
 func count(some, all int) string { return fmt.Sprintf("%d/%d", some, all) }

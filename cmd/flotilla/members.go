@@ -38,6 +38,7 @@ func memberFlags() []cli.Flag {
 		&cli.StringFlag{Name: "name", Usage: "name of this host; default: its host name"},
 		&cli.StringFlag{Name: "address", Usage: "address of this host for the others; default: the one of its only interface"},
 		&cli.StringSliceFlag{Name: "label", Usage: "key=value; may be given again"},
+		reserveFlag(),
 		&cli.BoolFlag{Name: "no-start", Usage: "write everything and start nothing"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json or yaml"},
 	}
@@ -64,13 +65,18 @@ func joinFlags() []cli.Flag {
 // newMember is what init and join know of this host. It refuses hosts that cannot be a member
 // before anything is written there.
 type newMember struct {
-	id     cluster.HostID
-	name   string
-	labels map[string]string
+	id      cluster.HostID
+	name    string
+	labels  map[string]string
+	reserve string
 }
 
 func (h host) newMember(c *cli.Context) (newMember, error) {
 	labels, err := parseLabels(c.StringSlice("label"))
+	if err != nil {
+		return newMember{}, err
+	}
+	reserve, err := reserved(c)
 	if err != nil {
 		return newMember{}, err
 	}
@@ -95,7 +101,7 @@ func (h host) newMember(c *cli.Context) (newMember, error) {
 			return newMember{}, fmt.Errorf("ask for the host name: %w", err)
 		}
 	}
-	return newMember{id, name, labels}, nil
+	return newMember{id, name, labels, reserve}, nil
 }
 
 func parseLabels(words []string) (map[string]string, error) {
@@ -123,7 +129,7 @@ func (h host) initCluster(c *cli.Context) error {
 		return err
 	}
 	made, err := members.Init(c.Context, members.InitOptions{
-		Paths: h.paths, Host: who.id, Name: who.name, Address: c.String("address"), Labels: who.labels,
+		Paths: h.paths, Host: who.id, Name: who.name, Address: c.String("address"), Labels: who.labels, Reserve: who.reserve,
 		Prefix: c.String("prefix"), External: external, Starts: !c.Bool("no-start"), Now: time.Now(),
 	})
 	if err != nil {
@@ -192,7 +198,7 @@ func (h host) joinCluster(c *cli.Context) error {
 	defer cancel()
 	made, err := members.Join(ctx, members.JoinOptions{
 		Paths: h.paths, Server: c.Args().First(), Token: c.String("token"), Host: who.id, Name: who.name,
-		Address: c.String("address"), Labels: who.labels, NoEtcd: c.Bool("no-etcd"), Starts: !c.Bool("no-start"), Version: version, Now: time.Now(),
+		Address: c.String("address"), Labels: who.labels, Reserve: who.reserve, NoEtcd: c.Bool("no-etcd"), Starts: !c.Bool("no-start"), Version: version, Now: time.Now(),
 		Progress: func(line string) { fmt.Fprintln(c.App.ErrWriter, line) },
 	})
 	if err != nil {
