@@ -47,6 +47,7 @@ var rooms = map[string]room{
 	"e2e":                       {"proof", []string{"e2e/testbed", "e2e/hosts", "api", "cluster", "units"}},
 	"e2e/hosts":                 {"proof", nil},
 	"e2e/hosts/app":             {"proof", nil},
+	"e2e/hosts/registry":        {"proof", nil},
 	"e2e/demo":                  {"proof", []string{"e2e/testbed", "e2e/hosts", "api"}},
 	"e2e/suites":                {"proof", []string{"e2e/hosts"}},
 	"e2e/bench":                 {"proof", []string{"*"}},
@@ -54,11 +55,12 @@ var rooms = map[string]room{
 
 // outside says which rooms may touch an outside library; no other room may.
 var outside = map[string][]string{
-	"go.etcd.io/etcd/client":                {"cluster/store", "members"},
-	"go.etcd.io/etcd/server":                {"members"},
-	"github.com/coreos/go-systemd/v22/dbus": {"agent/systemd"},
-	"github.com/godbus/dbus":                {"agent/systemd"},
-	"github.com/urfave/cli":                 {"cmd/flotilla"},
+	"go.etcd.io/etcd/client":                 {"cluster/store", "members"},
+	"go.etcd.io/etcd/server":                 {"members"},
+	"github.com/coreos/go-systemd/v22/dbus":  {"agent/systemd"},
+	"github.com/godbus/dbus":                 {"agent/systemd"},
+	"github.com/urfave/cli":                  {"cmd/flotilla"},
+	"github.com/google/go-containerregistry": {"e2e/hosts/registry"},
 }
 
 // impure are packages that bring I/O, time passing, chance or logging into a room.
