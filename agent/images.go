@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -226,28 +225,47 @@ func (a *Agent) fetch(ctx context.Context, want Want, actions []Action) error {
 
 // need is what a unit's content asks for, kept because each pass wants to know.
 type need struct {
-	blob   units.Hash
-	images []Image
+	blob, dropIns units.Hash
+	images        []Image
 }
 
-// needs are the images of a unit. Content that cannot be read asks for none: the unit then pulls them itself.
-func (a *Agent) needs(name cluster.Unit, h units.Hash) []Image {
-	if known, ok := a.needed[name]; ok && known.blob == h {
+// needs are the images of a unit, by its file and the user's drop-ins. Content that cannot be read asks
+// for none: the unit then pulls them itself.
+func (a *Agent) needs(name cluster.Unit, p cluster.Placement) []Image {
+	if known, ok := a.needed[name]; ok && known.blob == p.Blob && known.dropIns == p.DropIns {
 		return known.images
 	}
-	raw, err := a.keeper.content(h)
+	n := need{blob: p.Blob, dropIns: p.DropIns}
+	raw, err := a.keeper.content(p.Blob)
+	if err != nil {
+		return nil // asked again at the next pass
+	}
+	var bundle []byte
+	if p.DropIns != "" {
+		if bundle, err = a.keeper.content(p.DropIns); err != nil {
+			return nil
+		}
+	}
+	n.images = imagesOf(name, raw, bundle)
+	a.needed[name] = n
+	return n.images
+}
+
+func imagesOf(name cluster.Unit, raw, bundle []byte) (out []Image) {
+	f, err := units.Parse(name, raw)
+	var d units.DropIns
+	if err == nil && bundle != nil {
+		d, err = units.ParseDropIns(bundle)
+	}
 	if err != nil {
 		return nil
 	}
-	n := need{blob: h}
-	if f, err := units.Parse(name, raw); err == nil {
-		if r, err := f.Requirements(); err == nil {
-			for _, ref := range r.Images {
-				n.images = append(n.images, Image{r.Runtime, ref})
-			}
-		}
+	r, err := f.RequirementsWith(d)
+	if err != nil {
+		return nil
 	}
-	n.images = slices.Clip(n.images)
-	a.needed[name] = n
-	return n.images
+	for _, ref := range r.Images {
+		out = append(out, Image{r.Runtime, ref})
+	}
+	return out
 }

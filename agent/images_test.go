@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 	"flotilla/agent/systemd/fake"
 	"flotilla/cluster"
 	"flotilla/cluster/store/memory"
+	"flotilla/units"
 )
 
 const testImage = "docker.io/x:1"
@@ -203,6 +205,30 @@ func TestDeathDuringPulls(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestImagesOf: what a drop-in says counts, and what cannot be read asks for none.
+func TestImagesOf(t *testing.T) {
+	const file = "[Service]\nExecStart=/bin/web\n[X-Flotilla]\nImage=x:1\n"
+	bundle, err := units.DropIns{{Name: "run.conf", Raw: []byte("[Service]\nExecStart=\nExecStart=/usr/bin/docker run x:1\n")}}.Bundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, file string
+		bundle     []byte
+		want       []Image
+	}{
+		{"named runtime", imaged("a:1", "b:1"), nil, []Image{{"podman", "a:1"}, {"podman", "b:1"}}},
+		{"runtime of a drop-in", file, bundle, []Image{{"docker", "x:1"}}},
+		{"no runtime", file, nil, nil},
+		{"no images", "[Service]\nExecStart=/bin/web\n", nil, nil},
+		{"damaged drop-ins", imaged("a:1"), []byte("{"), nil},
+	} {
+		if got := imagesOf("web.service", []byte(tt.file), tt.bundle); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: imagesOf = %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }
 

@@ -299,7 +299,7 @@ func (a *Agent) want(o orders, p presenceState, lone bool) Want {
 			one.Ready = a.keeper.isReady(order.Blob)
 			one.Hold = a.hold(name, order, o, p, lone)
 			if one.Ready && a.doors.Images != nil {
-				one.Images = a.needs(name, order.Blob)
+				one.Images = a.needs(name, order)
 			}
 		}
 		w.Units[name] = one

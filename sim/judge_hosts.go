@@ -76,7 +76,7 @@ func (t *truth) heard(j *Judge) time.Time {
 }
 
 // ours says whether a unit is a workload.
-func ours(unit string) bool { return unit != "" && !strings.HasPrefix(unit, "flotilla-fence") }
+func ours(unit string) bool { return unit != "" && !strings.HasPrefix(unit, "flotilla-") }
 
 // happened is called by a machine's systemd at each event, under its lock.
 func (j *Judge) happened(t *truth, e fake.Event) {

@@ -66,6 +66,7 @@ func content(u cluster.Unit, version int) []byte {
 		b.WriteString("MachineOf=" + plain + "-" + n + ".service\n")
 	case zoned:
 		b.WriteString("MachineMetadata=zone=a\n")
+		fmt.Fprintf(&b, "Runtime=podman\nImage=app:%d\n", version)
 	case global:
 		b.WriteString("Global=true\n")
 	}
