@@ -152,6 +152,10 @@ func (w *world) moreCommand(verb string, args []string) string {
 		return w.show()
 	case "explain":
 		return w.explain(units.Name(args[0]))
+	case "whatif":
+		return w.whatIf(args)
+	case "rebalance":
+		return w.rebalance(args)
 	default:
 		w.t.Fatalf("unknown command %q", verb)
 	}
