@@ -48,6 +48,7 @@ func Rebalance(snap *cluster.Snapshot, opt Options, b Balance, now time.Time) []
 		planner: p, opt: b, moved: map[cluster.Unit]int{}, arrived: map[*host][]cluster.Unit{}, families: map[string]map[int]int{},
 	}
 	r.decided()
+	r.wished()
 	r.targets()
 	for r.room() && r.round() {
 	}
@@ -76,6 +77,23 @@ func (r *balancer) decided() {
 	}
 	for _, w := range r.waiting {
 		r.touched[w.Unit] = true
+	}
+}
+
+// wished counts the moves that users wish already as done: they are not wished again, and not made up for.
+func (r *balancer) wished() {
+	for u, head := range r.snap.Units {
+		shift := head.Spec.Shift
+		if shift.To == "" || shift.To == shift.From {
+			continue
+		}
+		pl, to := r.snap.Placed[u][shift.From], r.byID[shift.To]
+		if pl == nil || to == nil || pl.State == cluster.Gone || pl.Generation != shift.Generation {
+			continue
+		}
+		r.touched[u] = true
+		r.release(u, r.byID[shift.From])
+		r.occupy(u, to, pl.State)
 	}
 }
 
