@@ -20,6 +20,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"flotilla/leader/plan"
 	"flotilla/units"
 )
 
@@ -199,6 +200,26 @@ func (c *Client) PatchHost(ctx context.Context, host string, p HostPatch) (Host,
 // Explain is GET /v1/explain/THING.
 func (c *Client) Explain(ctx context.Context, thing string) (Explanation, error) {
 	return get[Explanation](ctx, c, "/v1/explain/"+url.PathEscape(thing), nil)
+}
+
+// Simulate is POST /v1/simulate.
+func (c *Client) Simulate(ctx context.Context, s Simulation) (plan.Forecast, error) {
+	return send[plan.Forecast](ctx, c, http.MethodPost, "/v1/simulate", s)
+}
+
+// Snapshot is all that the planner looks at, as plan.Saved reads it.
+func (c *Client) Snapshot(ctx context.Context) ([]byte, error) {
+	resp, err := c.do(ctx, http.MethodGet, "/v1/snapshot", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
+
+// Rebalance is POST /v1/rebalance.
+func (c *Client) Rebalance(ctx context.Context, r Rebalance) (Rebalanced, error) {
+	return send[Rebalanced](ctx, c, http.MethodPost, "/v1/rebalance", r)
 }
 
 // LogQuery says which journal lines are wanted.

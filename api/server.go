@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"flotilla/cluster"
@@ -108,6 +109,7 @@ type Options struct {
 type Server struct {
 	opt    Options
 	plans  plans
+	whatIf sync.Mutex // held while a simulation runs
 	events *eventLog
 }
 

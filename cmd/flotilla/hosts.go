@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,6 +25,7 @@ func hostCommands() []*cli.Command {
 		{Name: "failover", Category: groupHosts, Usage: "the storm brake", Subcommands: []*cli.Command{
 			{Name: "resume", Usage: "move the units of the absent hosts after all", Flags: endpointFlags(), Action: failoverResume},
 		}},
+		rebalanceCommand(),
 	}
 }
 
@@ -35,14 +35,9 @@ func hostLabel(c *cli.Context) error {
 	}
 	p := api.HostPatch{Labels: map[string]*string{}}
 	for _, word := range c.Args().Tail() {
-		key, value, ok := strings.Cut(word, "=")
-		set := &value
-		switch {
-		case ok && key != "" && value != "":
-		case !ok && strings.HasSuffix(word, "-") && len(word) > 1:
-			key, set = strings.TrimSuffix(word, "-"), nil
-		default:
-			return usagef("label %q: write key=value, or key- to remove it", word)
+		key, set, err := readLabel(word)
+		if err != nil {
+			return err
 		}
 		if _, twice := p.Labels[key]; twice {
 			return usagef("label %q: %s stands before it already", word, key)

@@ -30,7 +30,7 @@ func lookCommands() []*cli.Command {
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on as events come"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json: one object a line"})},
 	}
-	return append(out, listCommands()...)
+	return append(append(out, simulateCommand()), listCommands()...)
 }
 
 // eachThing does something with every unit or host that the arguments name, and says of each

@@ -35,13 +35,15 @@ type rigKey struct{}
 // commands of testscript: "exits N flotilla …" wants that exit code; "mark" notes the store's
 // revision, "same" wants it unchanged; "etcd off|on"; "stop HOST" ends a host's sign of life;
 // "local HOST frozen|out|well" is what a host's daemon says of itself; "members HOST… -HOST…" are
-// those with an etcd member, and of them those whose member does not answer.
+// those with an etcd member, and of them those whose member does not answer; "wished UNIT FROM TO"
+// wants that move to be wished in the unit's head.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "mark": cmdMark, "same": cmdSame, "etcd": cmdEtcd, "stop": cmdStop, "local": cmdLocal, "members": cmdMembers,
+			"wished": cmdWished,
 		},
 		RequireExplicitExec: true,
 	})
@@ -160,4 +162,13 @@ func cmdMembers(ts *testscript.TestScript, _ bool, args []string) {
 		list = append(list, m)
 	}
 	rigOf(ts).SetEtcd(list)
+}
+
+func cmdWished(ts *testscript.TestScript, _ bool, args []string) {
+	r := rigOf(ts)
+	spec, _, err := r.Store.Unit(context.Background(), cluster.Unit(args[0]))
+	ts.Check(err)
+	if from, to := r.host(ts, args[1]).ID, r.host(ts, args[2]).ID; spec.Shift.From != from || spec.Shift.To != to || spec.Shift.Generation == 0 {
+		ts.Fatalf("%s: the wish is %+v", args[0], spec.Shift)
+	}
 }
