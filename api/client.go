@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -322,31 +323,52 @@ func list[T any](ctx context.Context, c *Client, path string, q url.Values, fn f
 	return each(resp.Body, fn)
 }
 
+// lineBuffer holds most lines; longer ones are put together from pieces.
+const lineBuffer = 64 << 10
+
 // each decodes NDJSON. A line {"error": {...}} ends a stream that began well.
 func each[T any](r io.Reader, fn func(T) error) error {
-	dec := json.NewDecoder(r)
+	in := bufio.NewReaderSize(r, lineBuffer)
+	var long []byte
 	for {
-		var raw json.RawMessage
-		switch err := dec.Decode(&raw); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
+		line, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			long = append(long, line...)
+			continue
+		}
+		if len(long) > 0 {
+			line, long = append(long, line...), nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read the daemon's answer: %w", err)
 		}
-		var late struct {
-			StreamError *Error `json:"stream_error"`
+		if text := bytes.TrimSpace(line); len(text) > 0 {
+			if failed := decodeLine(text, fn); failed != nil {
+				if err != nil && !json.Valid(text) { // it ends in the middle
+					failed = fmt.Errorf("read the daemon's answer: %w", io.ErrUnexpectedEOF)
+				}
+				return failed
+			}
 		}
-		if bytes.Contains(raw, []byte(`"stream_error"`)) && json.Unmarshal(raw, &late) == nil && late.StreamError != nil {
-			return late.StreamError
-		}
-		var v T
-		if err := json.Unmarshal(raw, &v); err != nil {
-			return fmt.Errorf("decode the daemon's answer: %w", err)
-		}
-		if err := fn(v); err != nil {
-			return err
+		if err != nil {
+			return nil
 		}
 	}
+}
+
+// decodeLine hands one value on.
+func decodeLine[T any](line []byte, fn func(T) error) error {
+	var late struct {
+		StreamError *Error `json:"stream_error"`
+	}
+	if bytes.Contains(line, []byte(`"stream_error"`)) && json.Unmarshal(line, &late) == nil && late.StreamError != nil {
+		return late.StreamError
+	}
+	var v T
+	if err := json.Unmarshal(line, &v); err != nil {
+		return fmt.Errorf("decode the daemon's answer: %w", err)
+	}
+	return fn(v)
 }
 
 // do sends a request and turns every status of 400 and above into an *Error.

@@ -23,6 +23,14 @@ func (s *stream) raw(line []byte) error {
 	return err
 }
 
+// page writes lines that are encoded already and lets go of them at once.
+func (s *stream) page(lines []byte) error {
+	if _, err := s.w.Write(lines); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
 // send writes one line; the error means that the client is gone.
 func (s *stream) send(v any) error { return s.enc.Encode(v) }
 

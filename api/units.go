@@ -1,11 +1,15 @@
 package api
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 
 	"flotilla/cluster"
+	"flotilla/leader/plan"
 	"flotilla/units"
 )
 
@@ -68,17 +72,29 @@ func (s *Server) listUnits(w http.ResponseWriter, r *http.Request) {
 		names = names[:q.limit]
 	}
 	w.Header().Set(revisionHeader, strconv.FormatInt(rev, 10))
+	s.sendUnits(w, names)
+}
+
+// sendUnits writes units, each page of them in one piece.
+func (s *Server) sendUnits(w http.ResponseWriter, names []cluster.Unit) {
 	out := newStream(w)
+	var lines bytes.Buffer
+	enc := json.NewEncoder(&lines)
 	for page := range slices.Chunk(names, pageSize) {
 		views, err := s.views(page)
 		if err != nil {
 			out.end(s.asError(err))
 			return
 		}
+		lines.Reset()
 		for _, v := range views {
-			if out.send(v) != nil {
+			if err := enc.Encode(v); err != nil {
+				out.end(s.asError(err))
 				return
 			}
+		}
+		if out.page(lines.Bytes()) != nil {
+			return // the client is gone
 		}
 	}
 }
@@ -174,12 +190,26 @@ func (s *Server) views(names []cluster.Unit) (views []Unit, err error) {
 			err = incomplete()
 			return
 		}
-		was := s.plans.at(c, s.opt)
+		verdict := s.verdicts(c)
 		for _, n := range names {
-			views = append(views, unitView(c, n, was.verdict(c.Units[n], n)))
+			views = append(views, unitView(c, n, verdict(n)))
 		}
 	})
 	return views, err
+}
+
+// verdicts tells what the planner thinks of units of c, whose read lock the caller holds as long as it asks. The
+// cluster is planned only for a unit that is not evidently as it should be: the first row of a long list
+// does not wait for that.
+func (s *Server) verdicts(c *cluster.Snapshot) func(cluster.Unit) verdict {
+	calm := plan.Calm(c, s.opt.Plan, s.opt.Now())
+	plan := sync.OnceValue(func() planned { return s.plans.at(c, s.opt) })
+	return func(u cluster.Unit) verdict {
+		if calm(u) {
+			return verdict{}
+		}
+		return plan().verdict(c.Units[u], u)
+	}
 }
 
 // match keeps the names that fit any of the globs; without globs all fit.

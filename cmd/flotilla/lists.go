@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -32,6 +33,13 @@ func patterns(c *cli.Context) (globs, names []string, err error) {
 		}
 	}
 	return globs, names, err
+}
+
+// note remembers which of the names were listed.
+func note(listed map[string]bool, names []string, name string) {
+	if slices.Contains(names, name) {
+		listed[name] = true
+	}
 }
 
 // missing says of each name that nothing in a list has it.
@@ -104,16 +112,19 @@ func listUnits(c *cli.Context) error {
 	if err := checkList(c, unitColumns()); err != nil {
 		return err
 	}
-	rows, listed := []api.Instance{}, map[string]bool{}
-	err = cl.Units(c.Context, globs, func(u api.Unit) error {
-		listed[u.Name] = true
-		rows = append(rows, u.Instances...)
-		return nil
-	})
+	rows, err := newLister(c, unitColumns(), normal, wide)
 	if err != nil {
 		return err
 	}
-	if err := printList(c, rows, unitColumns(), normal, wide); err != nil {
+	listed := map[string]bool{}
+	err = cl.Units(c.Context, globs, func(u api.Unit) error {
+		note(listed, names, u.Name)
+		return rows.add(u.Instances...)
+	})
+	if err == nil {
+		err = rows.end()
+	}
+	if err != nil {
 		return err
 	}
 	return missing(names, listed)
@@ -169,18 +180,21 @@ func listUnitFiles(c *cli.Context) error {
 	if err := checkList(c, fileColumns()); err != nil {
 		return err
 	}
-	rows, listed := []api.Unit{}, map[string]bool{}
-	err = cl.Units(c.Context, globs, func(u api.Unit) error {
-		if u.Revision > 0 {
-			listed[u.Name] = true
-			rows = append(rows, u)
-		}
-		return nil
-	})
+	rows, err := newLister(c, fileColumns(), "unit,hash,dstate,state,target", "unit,hash,dstate,state,target,global,reason,desc")
 	if err != nil {
 		return err
 	}
-	err = printList(c, rows, fileColumns(), "unit,hash,dstate,state,target", "unit,hash,dstate,state,target,global,reason,desc")
+	listed := map[string]bool{}
+	err = cl.Units(c.Context, globs, func(u api.Unit) error {
+		if u.Revision == 0 {
+			return nil
+		}
+		note(listed, names, u.Name)
+		return rows.add(u)
+	})
+	if err == nil {
+		err = rows.end()
+	}
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"unicode"
 
 	"github.com/urfave/cli/v2"
@@ -32,25 +31,68 @@ type column[T any] struct {
 // printList prints rows as -o, --fields and --no-legend say. normal are the columns
 // without a flag, wide those of -o wide; all of columns may be named in --fields.
 func printList[T any](c *cli.Context, rows []T, columns []column[T], normal, wide string) error {
+	l, err := newLister(c, columns, normal, wide)
+	if err != nil {
+		return err
+	}
+	if err := l.add(rows...); err != nil {
+		return err
+	}
+	return l.end()
+}
+
+// lister is a list whose rows come one after the other. A table is printed as they come; json and yaml, which
+// are one value, in the end.
+type lister[T any] struct {
+	c     *cli.Context
+	rows  []T       // for json and yaml
+	table *table[T] // nil for these
+}
+
+// newLister is printList for rows that are still to come.
+func newLister[T any](c *cli.Context, columns []column[T], normal, wide string) (*lister[T], error) {
+	l := &lister[T]{c: c, rows: []T{}}
 	switch c.String("output") {
-	case "json":
-		return printJSON(c.App.Writer, rows)
-	case "yaml":
-		return printYAML(c.App.Writer, rows)
+	case "json", "yaml":
+		return l, nil
 	case "":
 	case "wide":
 		normal = wide
 	default:
-		return usagef("-o %s: want wide, json or yaml", c.String("output"))
+		return nil, usagef("-o %s: want wide, json or yaml", c.String("output"))
 	}
 	if c.IsSet("fields") {
 		normal = c.String("fields")
 	}
 	chosen, err := choose(columns, normal)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return printTable(c, rows, chosen)
+	l.table = newTable(c, chosen)
+	return l, nil
+}
+
+func (l *lister[T]) add(rows ...T) error {
+	if l.table == nil {
+		l.rows = append(l.rows, rows...)
+		return nil
+	}
+	for _, row := range rows {
+		if err := l.table.add(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lister[T]) end() error {
+	switch {
+	case l.table != nil:
+		return l.table.end()
+	case l.c.String("output") == "yaml":
+		return printYAML(l.c.App.Writer, l.rows)
+	}
+	return printJSON(l.c.App.Writer, l.rows)
 }
 
 // checkList finds what is wrong with -o and --fields before anything is asked.
@@ -86,24 +128,6 @@ func choose[T any](columns []column[T], names string) ([]column[T], error) {
 		}
 	}
 	return out, nil
-}
-
-func printTable[T any](c *cli.Context, rows []T, columns []column[T]) error {
-	w := tabwriter.NewWriter(c.App.Writer, 0, 8, 2, ' ', 0)
-	cells := make([]string, len(columns))
-	if !c.Bool("no-legend") {
-		for i, col := range columns {
-			cells[i] = strings.ToUpper(col.name)
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	for _, row := range rows {
-		for i, col := range columns {
-			cells[i] = plain(dash(col.value(row, c.Bool("full"))))
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	return w.Flush()
 }
 
 func dash(s string) string {
