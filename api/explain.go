@@ -86,8 +86,12 @@ func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanatio
 			silent = append(silent, i)
 		}
 	}
-	if head != nil && !v.Settled && !v.Failed && !v.Ended && (was.why != "" || seeks(v)) {
-		out.addVerdicts(c, plan.Explain(c, s.opt.Plan, name, s.opt.Now()))
+	if head != nil {
+		x := plan.Explain(c, s.opt.Plan, name, s.opt.Now())
+		if !v.Settled && !v.Failed && !v.Ended && (was.why != "" || seeks(v)) {
+			out.addPlan(x)
+		}
+		out.Hosts = verdictsOf(c, x)
 	}
 	return out, silent
 }
@@ -149,33 +153,43 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// mostNamed is how many hosts or units an explanation names.
+// mostNamed is how many units an explanation names.
 const mostNamed = 50
 
-// addVerdicts says of each host whether it could take the unit.
-func (e *Explanation) addVerdicts(c *cluster.Snapshot, x plan.Explanation) {
+// addPlan tells what the planner thinks of a unit that waits.
+func (e *Explanation) addPlan(x plan.Explanation) {
 	if x.Reason != "" {
 		e.add("the planner says: %s", x.Reason)
-	}
-	byName := func(a, b plan.HostVerdict) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Host, b.Host))
-	}
-	for n, h := range slices.SortedFunc(slices.Values(x.Hosts), byName) {
-		if n == mostNamed {
-			e.add("and %d more hosts", len(x.Hosts)-n)
-			break
-		}
-		p := c.Placed[x.Unit][h.Host]
-		switch {
-		case !h.Fits:
-			e.add("%s cannot: %s", h.Name, h.Reason)
-		case p == nil || p.State == cluster.Gone:
-			e.add("%s could take it (%s there)", h.Name, count(h.Units, "unit"))
-		}
 	}
 	if x.Storm != nil {
 		e.add("%s", x.Storm)
 	}
+}
+
+// verdictsOf says of each host, by name, whether the unit is there and whether it could be.
+func verdictsOf(c *cluster.Snapshot, x plan.Explanation) []HostVerdict {
+	out := make([]HostVerdict, 0, len(x.Hosts))
+	for _, h := range x.Hosts {
+		v := HostVerdict{Host: string(h.Host), Name: h.Name, Fits: h.Fits, Units: h.Units, Reason: h.Reason}
+		here := ""
+		if p := c.Placed[x.Unit][h.Host]; p != nil && p.State != cluster.Gone {
+			v.Placed, here = true, "is placed here"
+			if st, ok := c.Hosts[h.Host].StatusOf(x.Unit); ok && st.State.Running() {
+				here = "runs here"
+			}
+		}
+		switch {
+		case v.Placed && h.Fits:
+			v.Reason = here
+		case v.Placed:
+			v.Reason = here + ", but the host " + strings.TrimPrefix(h.Reason, "has the unit, and ")
+		case h.Fits:
+			v.Reason = fmt.Sprintf("fits (%s)", count(h.Units, "unit"))
+		}
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b HostVerdict) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Host, b.Host)) })
+	return out
 }
 
 func (s *Server) explainHost(h Host) Explanation {

@@ -28,10 +28,9 @@ func TestByName(t *testing.T) {
 	for _, i := range unitView(s, "a.service", verdict{}).Instances {
 		got = append(got, i.HostName)
 	}
-	var e Explanation
-	e.addVerdicts(s, x)
-	for _, line := range e.Lines {
-		got = append(got, line[:2])
+	x.Unit = "a.service"
+	for _, v := range verdictsOf(s, x) {
+		got = append(got, v.Name)
 	}
 	if list, want := strings.Join(got, " "), "h1 h2 h3 h1 h2 h3"; list != want {
 		t.Errorf("instances and verdicts are of %s, want %s", list, want)

@@ -165,6 +165,18 @@ type Explanation struct {
 	Thing   string   `json:"thing"`
 	Summary string   `json:"summary"`
 	Lines   []string `json:"lines,omitempty"`
+
+	Hosts []HostVerdict `json:"hosts,omitempty"` // of a unit: each host, by name
+}
+
+// HostVerdict says of one host whether a unit is there, and why it could be there or not.
+type HostVerdict struct {
+	Host   string `json:"host"`
+	Name   string `json:"name"`
+	Placed bool   `json:"placed,omitempty"` // the unit is ordered to be there
+	Fits   bool   `json:"fits"`             // it may be there
+	Units  int    `json:"units"`            // that the host has
+	Reason string `json:"reason"`           // a sentence without its subject, the host
 }
 
 // Event is one change a person may want to see.

@@ -182,7 +182,7 @@ func labels(t *testing.T) {
 	}
 	out := flotilla(t, ctx, "explain", "picky")
 	for _, h := range bed.Hosts {
-		if !strings.Contains(out, h.Name()+" cannot: ") {
+		if !strings.Contains(out, h.Name()+": lacks label disk=ssd") {
 			t.Errorf("explain = %q, want why %s can not", out, h.Name())
 		}
 	}

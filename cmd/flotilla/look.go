@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -23,7 +24,7 @@ func lookCommands() []*cli.Command {
 		&cli.BoolFlag{Name: "full", Aliases: []string{"l"}, Usage: "do not shorten ids"})
 	out := []*cli.Command{
 		{Name: "status", ArgsUsage: "[THING...]", Category: groupLook, Usage: "the cluster, a unit or a host, with the reason for every wait", Flags: statusFlags, Action: status, BashComplete: completeUnits},
-		{Name: "explain", ArgsUsage: "THING...", Category: groupLook, Usage: "why a unit or host is as it is", Flags: append(endpointFlags(), outputFlag), Action: explain, BashComplete: completeUnits},
+		{Name: "explain", ArgsUsage: "THING...", Category: groupLook, Usage: "why a unit or host is as it is", Flags: append(endpointFlags(), &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "wide, json or yaml"}), Action: explain, BashComplete: completeUnits},
 		{Name: "logs", ArgsUsage: "[THING...]", Category: groupLook, Usage: "journal lines of a unit (on every host that has it) or of a host's daemons", Flags: logFlags, Action: logs, BashComplete: completeUnits},
 		{Name: "journal", ArgsUsage: "UNIT...", Category: groupLook, Usage: "the same as logs, under fleet's name", Flags: logFlags, Action: logs, BashComplete: completeUnits},
 		{Name: "events", Category: groupLook, Usage: "what happened, and with -f what happens", Action: events, Flags: append(endpointFlags(),
@@ -86,7 +87,65 @@ func explainThing(c *cli.Context, cl *api.Client, thing string) error {
 	for _, l := range e.Lines {
 		fmt.Fprintf(c.App.Writer, "  %s\n", plain(l))
 	}
+	for _, l := range hostLines(e.Hosts, c.String("output") == "wide") {
+		fmt.Fprintf(c.App.Writer, "  %s\n", plain(l))
+	}
 	return nil
+}
+
+// Up to hostsApart hosts have a line each; of more of them, those of which the same is said share one that names
+// the first few.
+const (
+	hostsApart = 10
+	hostsNamed = 3
+)
+
+// hostLines say of hosts what holds of each.
+func hostLines(hosts []api.HostVerdict, each bool) []string {
+	var out []string
+	if each || len(hosts) <= hostsApart {
+		for _, h := range hosts {
+			out = append(out, h.Name+": "+h.Reason)
+		}
+		return out
+	}
+	alike := map[string][]api.HostVerdict{}
+	for _, h := range hosts {
+		what := h.Reason
+		if h.Fits && !h.Placed {
+			what = "fits"
+		}
+		if alike[what] == nil {
+			out = append(out, what)
+		}
+		alike[what] = append(alike[what], h)
+	}
+	for i, what := range out {
+		out[i] = shared(what, alike[what])
+	}
+	return out
+}
+
+// shared is one line on several hosts. Those that fit have how many units they have beside it.
+func shared(what string, hosts []api.HostVerdict) string {
+	if len(hosts) == 1 {
+		return hosts[0].Name + ": " + hosts[0].Reason
+	}
+	var names []string
+	least, most := hosts[0].Units, hosts[0].Units
+	for i, h := range hosts {
+		least, most = min(least, h.Units), max(most, h.Units)
+		if i < hostsNamed {
+			names = append(names, h.Name)
+		}
+	}
+	if more := len(hosts) - hostsNamed; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	if what == "fits" {
+		what = fmt.Sprintf("fits (%d to %d units)", least, most)
+	}
+	return fmt.Sprintf("%d hosts: %s: %s", len(hosts), what, strings.Join(names, ", "))
 }
 
 // notFound says that the cluster does not have what was named.
