@@ -46,15 +46,15 @@ func TestEachReadsLines(t *testing.T) {
 	}
 }
 
-// TestListOfCalmUnitsNeedsNoPlan: while the first plan is being made, a list of units that are as they should
-// be is answered.
-func TestListOfCalmUnitsNeedsNoPlan(t *testing.T) {
+// TestFirstPageOfCalmUnitsNeedsNoPlan: while the first plan is being made, a page of units that are as they
+// should be is answered.
+func TestFirstPageOfCalmUnitsNeedsNoPlan(t *testing.T) {
 	s, snap := serverOf(2, &still{whole: -1})
 	snap.Units, snap.Complete = map[cluster.Unit]*cluster.UnitHead{}, true
 	at := cluster.HostID(fmt.Sprintf("%032x", 1))
 	snap.SetHostInfo(at, &cluster.HostInfo{Name: "h0001", Boot: "b"}, time.Unix(1, 0))
 	snap.SetAlive(at, &cluster.Alive{Boot: "b"}, 1)
-	for i := range 3 * pageSize {
+	for i := range pageSize {
 		head, err := plan.NewHead(cluster.Unit(fmt.Sprintf("u%d.service", i)), []byte("[Service]\nExecStart=/bin/true\n"))
 		if err != nil {
 			t.Fatal(err)
@@ -71,8 +71,8 @@ func TestListOfCalmUnitsNeedsNoPlan(t *testing.T) {
 	}()
 	select {
 	case <-done:
-		if n := strings.Count(w.Body.String(), "\n"); n != 3*pageSize {
-			t.Errorf("%d lines, want %d", n, 3*pageSize)
+		if n := strings.Count(w.Body.String(), "\n"); n != pageSize {
+			t.Errorf("%d lines, want %d", n, pageSize)
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("the list waits for a plan")

@@ -99,6 +99,10 @@ func (add Addition) heads(c *cluster.Snapshot, taken map[cluster.Unit]bool) ([]c
 	}
 	out := make([]cluster.UnitHead, 0, len(names))
 	for _, name := range names {
+		if old := c.Units[name]; old != nil && old.File != nil && add.Content == nil {
+			out = append(out, *old)
+			continue
+		}
 		raw, err := add.raw(c, name)
 		if err != nil {
 			return nil, err

@@ -80,12 +80,14 @@ func (s *Server) sendUnits(w http.ResponseWriter, names []cluster.Unit) {
 	out := newStream(w)
 	var lines bytes.Buffer
 	enc := json.NewEncoder(&lines)
+	verdicts := s.quickVerdicts
 	for page := range slices.Chunk(names, pageSize) {
-		views, err := s.views(page)
+		views, err := s.viewsBy(page, verdicts)
 		if err != nil {
 			out.end(s.asError(err))
 			return
 		}
+		verdicts = s.verdicts
 		lines.Reset()
 		for _, v := range views {
 			if err := enc.Encode(v); err != nil {
@@ -183,32 +185,39 @@ func shownUnits(c *cluster.Snapshot) []cluster.Unit {
 }
 
 // views looks at some units at one revision.
-func (s *Server) views(names []cluster.Unit) (views []Unit, err error) {
+func (s *Server) views(names []cluster.Unit) ([]Unit, error) { return s.viewsBy(names, s.verdicts) }
+
+func (s *Server) viewsBy(names []cluster.Unit, verdicts func(*cluster.Snapshot) func(cluster.Unit) verdict) (views []Unit, err error) {
 	views = make([]Unit, 0, len(names))
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
 		if !c.Complete {
 			err = incomplete()
 			return
 		}
-		verdict := s.verdicts(c)
+		of := verdicts(c)
 		for _, n := range names {
-			views = append(views, unitView(c, n, verdict(n)))
+			views = append(views, unitView(c, n, of(n)))
 		}
 	})
 	return views, err
 }
 
-// verdicts tells what the planner thinks of units of c, whose read lock the caller holds as long as it asks. The
-// cluster is planned only for a unit that is not evidently as it should be: the first row of a long list
-// does not wait for that.
+// verdicts tells what the planner thinks of units of c, whose read lock the caller holds as long as it asks.
 func (s *Server) verdicts(c *cluster.Snapshot) func(cluster.Unit) verdict {
+	was := s.plans.at(c, s.opt)
+	return func(u cluster.Unit) verdict { return was.verdict(c.Units[u], u) }
+}
+
+// quickVerdicts are verdicts for which the cluster is planned only when a unit comes that is not evidently as it
+// should be: the first row of a long list does not wait for a plan.
+func (s *Server) quickVerdicts(c *cluster.Snapshot) func(cluster.Unit) verdict {
 	calm := plan.Calm(c, s.opt.Plan, s.opt.Now())
-	plan := sync.OnceValue(func() planned { return s.plans.at(c, s.opt) })
+	planned := sync.OnceValue(func() func(cluster.Unit) verdict { return s.verdicts(c) })
 	return func(u cluster.Unit) verdict {
 		if calm(u) {
 			return verdict{}
 		}
-		return plan().verdict(c.Units[u], u)
+		return planned()(u)
 	}
 }
 

@@ -48,6 +48,13 @@ func TestCalmUnitsNeedNoPlan(t *testing.T) {
 		t.Error("a unit without a host is calm")
 	}
 	w.settle()
+	other := *w.snap.Units["lone.service"]
+	other.Req.Replaces = []string{"plain.*"}
+	w.snap.SetUnit(&other)
+	if plan.Calm(w.snap, w.opt, w.now)("plain.service") {
+		t.Error("a unit that another one replaces is calm")
+	}
+	other.Req.Replaces = nil
 	knows := plan.Calm(w.snap, w.opt, w.now)
 	if !knows("plain.service") || !knows("bound.service") || knows("lone.service") || knows("other.service") {
 		t.Error("want plain and bound to be calm, lone (it looks at others) and other (there is none) not to be")

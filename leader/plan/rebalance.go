@@ -34,8 +34,8 @@ func (r Relocation) Shift() cluster.Shift {
 }
 
 // Rebalance finds moves that even out how many units the hosts have, fullest host first. Each goes to a host
-// that fits and that has at least two units fewer, and that is no worse in what the unit prefers and in how
-// its family is spread; so every list of them comes to an end, and after a whole one there is nothing left to
+// that fits and that has at least two units fewer, and that is no worse in what the unit prefers, in how its
+// family is spread and in how much of the host is reserved; so every list of them comes to an end, and after a whole one there is nothing left to
 // move. What the planner does anyway is counted as done. Global and pinned units, those that are bound to
 // others by MachineOf, and those that are just changing stay where they are.
 func Rebalance(snap *cluster.Snapshot, opt Options, b Balance, now time.Time) []Relocation {
@@ -45,7 +45,8 @@ func Rebalance(snap *cluster.Snapshot, opt Options, b Balance, now time.Time) []
 	p := newPlanner(snap, opt, now)
 	p.run()
 	r := &balancer{
-		planner: p, opt: b, moved: map[cluster.Unit]int{}, arrived: map[*host][]cluster.Unit{}, families: map[string]map[int]int{},
+		planner: p, opt: b, moved: map[cluster.Unit]int{}, arrived: map[*host][]cluster.Unit{},
+		families: map[string]map[int]int{}, loads: map[*host]load{},
 	}
 	r.decided()
 	r.wished()
@@ -64,7 +65,8 @@ type balancer struct {
 	moved    map[cluster.Unit]int // index in out
 	arrived  map[*host][]cluster.Unit
 	families map[string]map[int]int // units by host index, by family
-	out      []Relocation           // one that went on and came back has From and To alike
+	loads    map[*host]load
+	out      []Relocation // one that went on and came back has From and To alike
 }
 
 func (r *balancer) room() bool { return r.opt.Max <= 0 || len(r.out) < r.opt.Max }
@@ -167,7 +169,7 @@ func (r *balancer) better(head *cluster.UnitHead, from *host) *host {
 		if from.units-to.units < 2 {
 			return nil
 		}
-		if r.check(c, to) == fits && r.prefers(&head.Req, to) >= r.prefers(&head.Req, from) && r.spreads(head, from, to) {
+		if r.check(c, to) == fits && r.prefers(&head.Req, to) >= r.prefers(&head.Req, from) && r.spreads(head, from, to) && r.lighter(&head.Req, from, to) {
 			return to
 		}
 	}
@@ -198,6 +200,48 @@ func (r *balancer) spreads(head *cluster.UnitHead, from, to *host) bool {
 		}
 	}
 	return true
+}
+
+// lighter says that a unit that reserves memory or processors leaves its new host with no more taken of it than its
+// old host has now.
+func (r *balancer) lighter(req *units.Requirements, from, to *host) bool {
+	if req.Memory == 0 && req.CPU == 0 {
+		return true
+	}
+	then, known := r.taken(to).plus(req, +1).share(to)
+	now, judged := r.taken(from).share(from)
+	return !known || !judged || then <= now
+}
+
+// load is what units reserve: bytes of memory and thousandths of a core.
+type load struct{ memory, cpu int64 }
+
+func (l load) plus(req *units.Requirements, sign int64) load {
+	return load{l.memory + sign*req.Memory, l.cpu + sign*req.CPU}
+}
+
+// share is the larger part of the host that is taken; known is false for a host that never said how much it has.
+func (l load) share(h *host) (part float64, known bool) {
+	memory, cpu, known := h.Capacity()
+	return max(float64(l.memory)/float64(max(memory, 1)), float64(l.cpu)/float64(max(cpu, 1))), known
+}
+
+// taken is what the units on the host reserve.
+func (r *balancer) taken(h *host) load {
+	if known, ok := r.loads[h]; ok {
+		return known
+	}
+	var out load
+	for u := range h.Placed {
+		if head := r.snap.Units[u]; head != nil && r.order(u, h) != 0 {
+			out = out.plus(&head.Req, +1)
+		}
+	}
+	for _, u := range r.arrived[h] {
+		out = out.plus(&r.snap.Units[u].Req, +1)
+	}
+	r.loads[h] = out
+	return out
 }
 
 // ofFamily is how many of the unit's family stand on hosts with this label.
@@ -261,6 +305,7 @@ func (r *balancer) move(u cluster.Unit, from, to *host) {
 		at[from.index]--
 		at[to.index]++
 	}
+	r.loads[from], r.loads[to] = r.taken(from).plus(&head.Req, -1), r.taken(to).plus(&head.Req, +1)
 	st := r.order(u, from)
 	r.release(u, from)
 	r.occupy(u, to, st)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -60,6 +61,9 @@ type SavedUnit struct {
 	Spec cluster.UnitSpec `json:"spec"`
 	Rev  int64            `json:"revision"`
 	Bad  string           `json:"bad,omitempty"`
+
+	// Req is what the unit asks for where its content alone does not say it; nil = as the content says.
+	Req *units.Requirements `json:"requirements,omitempty"`
 }
 
 // SavedStop is an operator's wish that an orphan be stopped.
@@ -84,10 +88,14 @@ func Save(snap *cluster.Snapshot, opt Options, now time.Time) Saved {
 	}
 	for _, name := range slices.Sorted(maps.Keys(snap.Units)) {
 		head := snap.Units[name]
-		out.Units = append(out.Units, SavedUnit{Name: name, Spec: head.Spec, Rev: head.Rev, Bad: head.Bad})
+		unit := SavedUnit{Name: name, Spec: head.Spec, Rev: head.Rev, Bad: head.Bad}
 		if head.File != nil {
 			out.Contents[head.Spec.Blob] = head.File.Raw
+			if req, err := head.File.Requirements(); err != nil || !reflect.DeepEqual(req, head.Req) {
+				unit.Req = &head.Req
+			}
 		}
+		out.Units = append(out.Units, unit)
 	}
 	for _, w := range sortedWheres(snap.OrphanStops) {
 		out.Stops = append(out.Stops, SavedStop{w.Host, w.Unit, snap.OrphanStops[w]})
@@ -170,6 +178,9 @@ func (s *Saved) head(u SavedUnit) (*cluster.UnitHead, error) {
 	}
 	if err := parseInto(head, raw); err != nil && u.Bad == "" {
 		return nil, fmt.Errorf("%w: %w", ErrNotSaved, err)
+	}
+	if u.Req != nil {
+		head.Req = *u.Req
 	}
 	return head, nil
 }

@@ -351,3 +351,43 @@ func TestRebalanceKeepsWhatUnitsPrefer(t *testing.T) {
 		t.Errorf("Rebalance() = %q, want %q: h2 may give nothing away, its zone would have fewer than the other", got, want)
 	}
 }
+
+// TestRebalanceKeepsRoom: a unit that reserves much does not go where more would be taken than it leaves behind.
+func TestRebalanceKeepsRoom(t *testing.T) {
+	w := newWorld(t)
+	w.addHost("big")
+	w.addHost("small")
+	for name, memory := range map[string]int64{"big": 16 << 30, "small": 2 << 30} {
+		w.snap.Hosts[hostID(name)].Info.Memory, w.snap.Hosts[hostID(name)].Info.CPUs = memory, 4
+	}
+	for _, name := range []string{"a.service", "b.service", "c.service", "d.service"} {
+		w.unit(name, "launched")
+		head := *w.snap.Units[units.Name(name)]
+		if name != "c.service" {
+			head.Req.Memory = 1 << 30
+		}
+		w.snap.SetUnit(&head)
+		w.snap.SetPlaced(&cluster.Placed{
+			Host: hostID("big"), Unit: head.Name, Rev: w.rev(),
+			Placement: cluster.Placement{Generation: 1, State: cluster.Launched, Blob: head.Spec.Blob},
+		})
+	}
+	w.obeyAll()
+	var s plan.Saved
+	if err := json.Unmarshal([]byte(w.saved()), &s); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := s.Snapshot() // what the contents do not say is saved too
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, snap := range map[string]*cluster.Snapshot{"live": w.snap, "saved": snap} {
+		var got []string
+		for _, m := range plan.Rebalance(snap, w.opt, plan.Balance{}, w.now) {
+			got = append(got, fmt.Sprintf("%s %s %s", m.Unit, m.FromName, m.ToName))
+		}
+		if want := []string{"c.service big small"}; !slices.Equal(got, want) {
+			t.Errorf("%s: Rebalance() = %q, want %q: each of the others would take half of small", what, got, want)
+		}
+	}
+}
