@@ -23,6 +23,8 @@ const (
 	lacksLabel
 	lacksPeer
 	hasConflict
+	isLeft
+	failedIt
 )
 
 // candidate is a unit in search of a host.
@@ -61,7 +63,7 @@ func (p *planner) check(c *candidate, h *host) filter {
 	if c.party.clash(h, p.order(c.head.Name, h) != 0) {
 		return hasConflict
 	}
-	return fits
+	return p.bars(c.head.Name, h)
 }
 
 // static asks the filters whose answer no placement changes.
@@ -136,6 +138,10 @@ func (x cause) phrase(req *units.Requirements) (one, many string) {
 		return fmt.Sprintf("does not hold %s (MachineOf)", peer), fmt.Sprintf("do not hold %s (MachineOf)", peer)
 	case hasConflict:
 		return "holds a unit that conflicts with it", "hold units that conflict with it"
+	case isLeft:
+		return "is the one that it leaves", "are those that it leaves"
+	case failedIt:
+		return "failed it lately", "failed it lately"
 	default:
 		return "fits", "fit"
 	}
