@@ -84,8 +84,8 @@ func (p *planner) held(head *cluster.UnitHead, d departure) (why string, stuck b
 		}
 		return "", false
 	}
-	if d.wished && crewOf(head) != "" && p.healthAt(head.Name, p.byID[d.pl.Host]) == well {
-		if c := p.muster(head); !c.spare(head, 0) {
+	if from := p.byID[d.pl.Host]; d.wished && crewOf(head) != "" && p.runsAt(head.Name, from) {
+		if c := p.muster(head); !c.spare(head, p.cost(head.Name, from)) {
 			b := c.blocker(d.pl)
 			return "waits for " + p.awaited(b, head), b.stuck()
 		}

@@ -124,11 +124,11 @@ type planner struct {
 	refusals  map[string]refusal              // by what units have in common; see alike
 	several   map[string]bool                 // by MachineID: it names more than one host
 
-	leaving  map[cluster.Unit]departure      // units that are to leave a living host if another takes them
-	avoid    *host                           // the one that is left, while its unit looks for another
-	home     cluster.Unit                    // may return to the host that its user wanted it to leave
-	rolls    []roll                          // changes that must not take too many down at once
-	families map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
+	leaving map[cluster.Unit]departure      // units that are to leave a living host if another takes them
+	avoid   *host                           // the one that is left, while its unit looks for another
+	home    cluster.Unit                    // may return to the host that its user wanted it to leave
+	rolls   []roll                          // changes that must not take too many down at once
+	roster  map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
 
 	decisions []Decision
 	waiting   []Refusal

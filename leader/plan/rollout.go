@@ -69,7 +69,7 @@ func (p *planner) muster(head *cluster.UnitHead) *crew {
 		}
 		return c
 	}
-	for _, u := range p.family(head.Name.Template()) {
+	for _, u := range p.instances(head.Name.Template()) {
 		c.count(p.mateOf(u))
 	}
 	return c
@@ -93,20 +93,20 @@ func (p *planner) mateOf(u cluster.Unit) mate {
 	return best
 }
 
-// family lists the instances of a template that are to run, by name.
-func (p *planner) family(template cluster.Unit) []cluster.Unit {
-	if p.families == nil {
-		p.families = map[cluster.Unit][]cluster.Unit{}
+// instances lists the instances of a template that are to run, by name.
+func (p *planner) instances(template cluster.Unit) []cluster.Unit {
+	if p.roster == nil {
+		p.roster = map[cluster.Unit][]cluster.Unit{}
 		for u, head := range p.snap.Units {
 			if head.Spec.Target == units.Launched && !head.Req.Global && u.IsInstance() {
-				p.families[u.Template()] = append(p.families[u.Template()], u)
+				p.roster[u.Template()] = append(p.roster[u.Template()], u)
 			}
 		}
-		for _, f := range p.families {
+		for _, f := range p.roster {
 			slices.Sort(f)
 		}
 	}
-	return p.families[template]
+	return p.roster[template]
 }
 
 // rollOut makes the changes of crews: at once where nothing runs that could go down, then as many
@@ -130,27 +130,32 @@ func (p *planner) rollCrew(rolls []roll) {
 		switch h := p.byID[r.pl.Host]; {
 		case !p.runsAt(r.pl.Unit, h):
 			p.update(r.head, r.pl)
-		case p.healthAt(r.pl.Unit, h) != well:
+		case p.cost(r.pl.Unit, h) == 0:
 			uncertain = append(uncertain, r)
 		default:
 			sound = append(sound, r)
 		}
 	}
-	for i, r := range append(uncertain, sound...) {
-		already := 0
-		if i < len(uncertain) {
-			already = 1
-		}
-		if !c.spare(r.head, already) {
+	for _, r := range append(uncertain, sound...) {
+		cost := p.cost(r.pl.Unit, p.byID[r.pl.Host])
+		if !c.spare(r.head, cost) {
 			waiting = append(waiting, r)
 			continue
 		}
 		p.update(r.head, r.pl)
-		if already == 0 {
+		if cost > 0 {
 			c.down = append(c.down, mate{r.pl.Unit, p.byID[r.pl.Host], changing})
 		}
 	}
 	p.sayRolls(c, waiting)
+}
+
+// cost is how many more are down when this one goes: 0 when it counts as down already.
+func (p *planner) cost(u cluster.Unit, h *host) int {
+	if p.healthAt(u, h) == well {
+		return 1
+	}
+	return 0
 }
 
 // runsAt says that a host was last heard to run the unit.
@@ -179,9 +184,9 @@ func verb(n int, plural string) string {
 	return plural
 }
 
-// spare says whether one more member may go down, beside those that are down already.
-func (c *crew) spare(head *cluster.UnitHead, already int) bool {
-	return len(c.down)-already < head.Req.MaxUnavailable.Of(c.whole)
+// spare says whether a member may go down that costs so much.
+func (c *crew) spare(head *cluster.UnitHead, cost int) bool {
+	return len(c.down)+cost <= head.Req.MaxUnavailable.Of(c.whole)
 }
 
 // blocker is the member that is worst off, the first of several, beside the placement that asks.
