@@ -23,20 +23,37 @@ const (
 	optMachineOf
 	optMetadata
 	optConflicts
+	optReplaces
 	optGlobal
-	optFence
+	optFence // the first that fleet had not
+	optMaxPerHost
+	optSpread
+	optPrefer
+	optMemory
+	optCPU
+	optRuntime
+	optImage
+	optHandover
+	optReschedule
+	optMaxUnavailable
 	optCount
 )
 
-// currentNames are the options of [X-Flotilla], indexed by option.
+// currentNames are the options of [X-Flotilla], indexed by option; those before optFence are also [X-Fleet]'s.
 func currentNames() [optCount]string {
-	return [optCount]string{"MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Global", "Fence"}
+	return [optCount]string{
+		"MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Replaces", "Global", "Fence", "MaxPerHost", "Spread", "Prefer",
+		"Memory", "CPU", "Runtime", "Image", "Handover", "Reschedule", "MaxUnavailable",
+	}
 }
+
+// bootID is what fleet called MachineID at first.
+const bootID = "X-ConditionMachineBootID"
 
 // deprecated returns the option that fleet's oldest names stand for.
 func deprecated(name string) (option, bool) {
 	switch name {
-	case "X-ConditionMachineID":
+	case "X-ConditionMachineID", bootID:
 		return optMachineID, true
 	case "X-ConditionMachineOf":
 		return optMachineOf, true
@@ -48,35 +65,72 @@ func deprecated(name string) (option, bool) {
 	return 0, false
 }
 
+// words reports whether the values of an option hold no blanks, so that several stand on a line without quotes.
+func (o option) words() bool {
+	switch o {
+	case optMachineOf, optConflicts, optReplaces, optSpread, optImage:
+		return true
+	default:
+		return false
+	}
+}
+
+// literal reports whether the values of an option are numbers and fixed words, in which % is no specifier.
+func (o option) literal() bool {
+	switch o {
+	case optMaxPerHost, optMemory, optCPU, optRuntime, optHandover, optReschedule, optMaxUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
 // Requirements reads the placement options of the file's [X-Flotilla] or
 // [X-Fleet] section. %n %N %p %i and %% are replaced for f.Name. For a template
 // the result only tells whether the options are sound: each instance has its
 // own. The error is of type Errors.
 func (f *File) Requirements() (Requirements, error) {
-	p := placement{faults: faults{file: string(f.Name)}, file: f}
+	p := f.requirements()
+	if err := p.err(); err != nil {
+		f.locate(err)
+		return Requirements{}, err
+	}
+	return p.result, nil
+}
+
+// requirements reads the placement options, and collects what is wrong with them.
+func (f *File) requirements() *placement {
+	p := &placement{faults: faults{file: string(f.Name)}, file: f}
 	p.findSection()
 	p.misplaced()
-	if p.section == "" {
-		return Requirements{}, p.err()
-	}
 	for _, o := range f.Options {
 		if o.Section == p.section {
 			p.collect(o)
 		}
 	}
-	r := Requirements{
+	p.result = Requirements{
 		MachineID: p.machineID(),
 		MachineOf: p.machineOf(),
 		Metadata:  p.metadata(),
-		Conflicts: p.conflicts(),
+		Prefer:    p.prefer(),
+		Conflicts: p.globs(optConflicts),
+		Replaces:  p.replaces(),
 		Global:    p.boolean(optGlobal),
 		Fence:     p.boolean(optFence),
+
+		MaxPerHost: p.count(optMaxPerHost),
+		Spread:     p.spread(),
+		Memory:     p.memory(),
+		CPU:        p.cpu(),
+
+		Handover:       p.handover(),
+		Reschedule:     p.choice(optReschedule, "no", "on-failure") == "on-failure",
+		MaxUnavailable: p.maxUnavailable(),
 	}
-	p.combinations(r)
-	if err := p.err(); err != nil {
-		return Requirements{}, err
-	}
-	return r, nil
+	p.result.Images = p.images()
+	p.result.Runtime = p.runtime(p.result.Images)
+	p.combinations(p.result)
+	return p
 }
 
 // placement reads the placement options of one file.
@@ -84,6 +138,7 @@ type placement struct {
 	faults
 	file    *File
 	section string
+	result  Requirements
 	set     [optCount][]setting
 }
 
@@ -91,8 +146,9 @@ type placement struct {
 type setting struct {
 	value string
 	line  int
-	open  bool // holds what only an instance of this template settles
-	plain bool // was written without quotes
+	name  string // of the option, as it was written
+	open  bool   // holds what only an instance of this template settles
+	plain bool   // was written without quotes
 }
 
 // findSection settles which section counts and refuses misspelt ones, which
@@ -171,10 +227,13 @@ func (p *placement) collect(o Option) {
 		p.set[opt] = nil
 		return
 	}
-	value, msg, hint := specifiers(o.Value, o.Name+"=", p.file.Name)
-	if msg != "" {
-		p.add(o.Line, hint, "%s", msg)
-		return
+	value := o.Value
+	if !opt.literal() {
+		var msg, hint string
+		if value, msg, hint = specifiers(o.Value, o.Name+"=", p.file.Name); msg != "" {
+			p.add(o.Line, hint, "%s", msg)
+			return
+		}
 	}
 	list, ok := words(value)
 	if !ok {
@@ -183,7 +242,7 @@ func (p *placement) collect(o Option) {
 	}
 	for _, word := range list {
 		values := []string{strings.Trim(word, whitespace)}
-		if opt == optMachineOf || opt == optConflicts { // unit names hold no blanks
+		if opt.words() {
 			values = strings.Fields(word)
 		}
 		if len(values) == 0 || values[0] == "" {
@@ -192,8 +251,8 @@ func (p *placement) collect(o Option) {
 		}
 		for _, v := range values {
 			p.store(opt, setting{
-				value: v, line: o.Line, plain: !strings.Contains(value, `"`),
-				open: p.file.Name.IsTemplate() && strings.Contains(o.Value, "%"),
+				value: v, line: o.Line, name: o.Name, plain: !strings.Contains(value, `"`),
+				open: p.file.Name.IsTemplate() && !opt.literal() && strings.Contains(o.Value, "%"),
 			})
 		}
 	}
@@ -202,33 +261,37 @@ func (p *placement) collect(o Option) {
 // store adds one value to an option.
 func (p *placement) store(opt option, s setting) {
 	if len(p.set[opt]) == maxValues {
-		p.add(s.line, "use a label or a glob that covers them", "%s= has more than %d values", currentNames()[opt], maxValues)
+		p.tooMany(opt, s.line)
 		return
 	}
 	p.set[opt] = append(p.set[opt], s)
 }
 
+func (p *placement) tooMany(opt option, line int) {
+	p.add(line, "use a label or a glob that covers them", "%s= has more than %d values", currentNames()[opt], maxValues)
+}
+
 // lookup finds the option that an assignment sets, or explains why there is none.
 func (p *placement) lookup(o Option) (option, bool) {
-	names := currentNames()
+	all := currentNames()
+	names := all[:]
+	if p.section == OldSection {
+		names = all[:optFence]
+	}
 	old, isOld := deprecated(o.Name)
-	opt := option(slices.Index(names[:], o.Name))
+	opt := option(slices.Index(all[:], o.Name))
 	switch {
-	case opt == optFence && p.section == OldSection:
-		p.add(o.Line, "rename the section to [X-Flotilla]", "Fence= is not an option of [X-Fleet]")
+	case opt >= optFence && p.section == OldSection:
+		p.add(o.Line, "rename the section to [X-Flotilla]", "%s= is not an option of [X-Fleet]", o.Name)
 	case opt >= 0:
 		return opt, true
 	case isOld && p.section == OldSection:
 		return old, true
 	case isOld:
-		p.add(o.Line, "write "+names[old]+"=", "%s= is an old name that only [X-Fleet] knows", o.Name)
-	case o.Name == "X-ConditionMachineBootID":
-		p.add(o.Line, "pin the unit with MachineID=", "X-ConditionMachineBootID= is not supported: a boot id changes at every boot")
-	case o.Name == "Replaces":
-		p.add(o.Line, "use Conflicts=, and stop the other unit by hand", "Replaces= is not supported: no unit may push another off its host")
+		p.add(o.Line, "write "+all[old]+"=", "%s= is an old name that only [X-Fleet] knows", o.Name)
 	default:
-		hint := "options of this section: " + strings.Join(names[:], ", ")
-		if near := Suggest(o.Name, names[:]); near != "" {
+		hint := "options of this section: " + strings.Join(names, ", ")
+		if near := Suggest(o.Name, names); near != "" {
 			hint = "did you mean " + near + "=?"
 		}
 		p.add(o.Line, hint, "unknown option %s in [%s]", printable(o.Name), p.section)
