@@ -76,9 +76,9 @@ func (p *planner) held(head *cluster.UnitHead, d departure) (why string, stuck b
 		p.wake(at)
 		return p.after(head, d, at), false
 	}
-	if d.first { // never more than two copies
+	if d.first { // never more than two copies, as far as hosts are believed to be there
 		for _, pl := range p.tombstones(head.Name) {
-			if h := p.byID[pl.Host]; p.order(head.Name, h) == cluster.Gone {
+			if h := p.byID[pl.Host]; p.order(head.Name, h) == cluster.Gone && !h.gone {
 				return "it must stop on host " + h.Name() + " first", false
 			}
 		}
