@@ -30,6 +30,7 @@ func settled(b *testing.B, hosts, units int) *world {
 	return w
 }
 
+// benchPlan plans the same again and again; placements/s counts decisions.
 func benchPlan(b *testing.B, w *world, want int) {
 	b.Helper()
 	b.ReportAllocs()
@@ -37,6 +38,9 @@ func benchPlan(b *testing.B, w *world, want int) {
 		if got := len(plan.Plan(w.snap, w.opt, w.now).Decisions); got != want {
 			b.Fatalf("Plan() made %d decisions, want %d", got, want)
 		}
+	}
+	if want > 0 {
+		b.ReportMetric(float64(want)*float64(b.N)/b.Elapsed().Seconds(), "placements/s")
 	}
 }
 
@@ -117,4 +121,81 @@ func BenchmarkSteadyGlobal20On6000(b *testing.B) {
 		w.obeyAll()
 	}
 	benchPlan(b, w, 0)
+}
+
+func BenchmarkStart20000On1000(b *testing.B)  { benchPlan(b, benchWorld(b, 1000, 20_000), 20_000) }
+func BenchmarkStart100000On1000(b *testing.B) { benchPlan(b, benchWorld(b, 1000, 100_000), 100_000) }
+
+// One family, spread over a label with these many values.
+func benchSpread(b *testing.B, hosts, values, units int, options ...string) {
+	w := newWorld(b)
+	for i := range hosts {
+		w.addHost(hostName(i), fmt.Sprintf("zone=%d", i%values))
+		w.info(hostName(i), "memory=65536M", "cpus=64")
+	}
+	for i := range units {
+		w.unit(fmt.Sprintf("app@%05d.service", i), "launched", options...)
+	}
+	benchPlan(b, w, units)
+}
+
+func BenchmarkSpread10000On300(b *testing.B)     { benchSpread(b, 300, 3, 10_000, "Spread=zone") }
+func BenchmarkSpreadHard10000On300(b *testing.B) { benchSpread(b, 300, 3, 10_000, "Spread=zone:hard") }
+
+// Each host is a value of its own.
+func BenchmarkSpreadByHost10000On300(b *testing.B) {
+	benchSpread(b, 300, 300, 10_000, "Spread=zone:hard")
+}
+func BenchmarkFamily10000On1000(b *testing.B) { benchSpread(b, 1000, 3, 10_000) }
+func BenchmarkReserved10000On1000(b *testing.B) {
+	benchSpread(b, 1000, 3, 10_000, "Memory=512M", "CPU=1", "Prefer=zone=1", "MaxPerHost=30")
+}
+
+// Two instances each of many templates.
+func BenchmarkFamilies10000On1000(b *testing.B) {
+	w := benchWorld(b, 1000, 0)
+	for i := range 10_000 {
+		w.unit(fmt.Sprintf("app%04d@%d.service", i/2, i%2), "launched")
+	}
+	benchPlan(b, w, 10_000)
+}
+
+// Room for a tenth of the units, on hosts of many sizes.
+func BenchmarkFull10000On1000(b *testing.B) {
+	w := benchWorld(b, 1000, 0)
+	for i := range 1000 {
+		w.info(hostName(i), fmt.Sprintf("memory=%dM", 256*(1+i%2)), "cpus=64")
+	}
+	for i := range 10_000 {
+		w.unit(fmt.Sprintf("u%05d.service", i), "launched", "Memory=256M")
+	}
+	benchPlan(b, w, 1500)
+}
+
+// Units that somebody moves by Replaces=, all in their places.
+func BenchmarkSteadyReplaces2000On1000(b *testing.B) {
+	w := benchWorld(b, 1000, 1000)
+	for i := range 1000 {
+		w.unit(fmt.Sprintf("new%05d.service", i), "launched", fmt.Sprintf("Replaces=u%05d.service", i))
+	}
+	for len(w.step().Decisions) > 0 {
+		w.obeyAll()
+	}
+	benchPlan(b, w, 0)
+}
+
+func BenchmarkSteady100000On1000(b *testing.B) { benchPlan(b, settled(b, 1000, 100_000), 0) }
+
+// One unit more than a settled cluster has.
+func BenchmarkOneMore100000On1000(b *testing.B) {
+	w := settled(b, 1000, 100_000)
+	w.unit("web.service", "launched")
+	benchPlan(b, w, 1)
+}
+
+// One instance more, with a family to look at.
+func BenchmarkOneMoreInstance100000On1000(b *testing.B) {
+	w := settled(b, 1000, 100_000)
+	w.unit("web@1.service", "launched", "Spread=zone")
+	benchPlan(b, w, 1)
 }

@@ -101,9 +101,12 @@ func (p *planner) verdicts(out *Explanation, head *cluster.UnitHead) {
 			continue
 		}
 		f := p.check(c, h)
-		one, _ := p.phrase(c, h, f)
-		if f == hasConflict {
+		one := p.phrase(c, h, f)
+		switch f {
+		case hasConflict:
 			one = "holds " + string(p.rivalOf(head, h)) + ", which conflicts with it"
+		case isReplaced:
+			one = "holds " + string(p.replacer(head, h, false).Name) + ", which replaces it"
 		}
 		if p.live(head.Name, h) {
 			one = "has the unit, and " + one

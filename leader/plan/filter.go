@@ -1,10 +1,8 @@
 package plan
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -21,23 +19,56 @@ const (
 	isCordoned
 	isOtherMachine
 	lacksLabel
+	lacksRuntime
 	lacksPeer
 	hasConflict
+	isReplaced
+	isCrowded
+	lacksSpread
+	isUneven
+	hidesRoom
+	lacksMemory
+	lacksCPU
 	isLeft
 	failedIt
 )
 
 // candidate is a unit in search of a host.
 type candidate struct {
-	head  *cluster.UnitHead
-	req   *units.Requirements
-	party party
-	keeps bool // it already runs where it is placed: an orphan is adopted even on a cordoned host
+	head      *cluster.UnitHead
+	req       *units.Requirements
+	party     party
+	family    *family // of an instance
+	demand    room
+	signature string
+	own       []*host // that it occupies itself, where that counts for Spread=
+	fewest    []int   // for each label of Spread=: of its family where fewest are; nil until asked for
+	stands    bool    // it occupies a host itself
+	yields    bool    // another unit may replace it
+	keeps     bool    // it already runs where it is placed: an orphan is adopted even on a cordoned host
 }
 
 func (p *planner) candidate(head *cluster.UnitHead) *candidate {
 	p.conflicts.fill(&p.ledger)
-	return &candidate{head: head, req: &head.Req, party: p.conflicts.party(head)}
+	c := &candidate{
+		head: head, req: &head.Req, party: p.conflicts.party(head),
+		family: p.family(head.Name), demand: demand(&head.Req), signature: signature(&head.Req),
+		stands: len(p.snap.Placed[head.Name]) > 0 || len(p.added[head.Name]) > 0,
+		yields: p.replacers.matches(head.Name),
+	}
+	if c.stands && len(c.spreads()) > 0 {
+		for _, h := range p.hosts {
+			if c.here(p, h) {
+				c.own = append(c.own, h)
+			}
+		}
+	}
+	return c
+}
+
+// here says whether the unit occupies the host itself.
+func (c *candidate) here(p *planner, h *host) bool {
+	return c.stands && p.order(c.head.Name, h) != 0
 }
 
 // check asks all filters of one host.
@@ -60,14 +91,87 @@ func (p *planner) check(c *candidate, h *host) filter {
 			return lacksPeer
 		}
 	}
-	if c.party.clash(h, p.order(c.head.Name, h) != 0) {
+	switch {
+	case c.party.clash(h, c.here(p, h)):
 		return hasConflict
+	case c.yields && p.replacer(c.head, h, false) != nil:
+		return isReplaced
+	case c.req.MaxPerHost > 0 && p.siblings(c, h) >= c.req.MaxPerHost:
+		return isCrowded
+	}
+	if f, _ := p.uneven(c, h); f != fits {
+		return f
+	}
+	if f := p.lacks(c, h); f != fits {
+		return f
 	}
 	return p.bars(c.head.Name, h)
 }
 
+// siblings are the other instances of the unit's family on the host.
+func (p *planner) siblings(c *candidate, h *host) int {
+	n := c.family.on(h)
+	if n > 0 && c.here(p, h) {
+		n--
+	}
+	return n
+}
+
+// uneven asks the hard labels of Spread=, and says which of them is against the host.
+func (p *planner) uneven(c *candidate, h *host) (f filter, nth int) {
+	for i, s := range c.spreads() {
+		if !s.Hard {
+			continue
+		}
+		v, ok := h.label()[s.Label]
+		if !ok {
+			return lacksSpread, i
+		}
+		if p.others(c, i, counter(p.values(c.family, s.Label), v), v) > p.fewestOf(c)[i] {
+			return isUneven, i
+		}
+	}
+	return fits, 0
+}
+
+// fewestOf is, for each label of Spread=, how many others of the family stand where fewest do. The
+// values that count are those of hosts that are in service and that the unit may have, full or not.
+func (p *planner) fewestOf(c *candidate) []int {
+	if c.fewest == nil {
+		q := p.queueOf(c)
+		for i, counts := range q.domains {
+			least := noLabel
+			for k, n := range counts {
+				least = min(least, p.others(c, i, n, q.values[i][k]))
+			}
+			c.fewest = append(c.fewest, least)
+		}
+	}
+	return c.fewest
+}
+
 // static asks the filters whose answer no placement changes.
 func (p *planner) static(req *units.Requirements, h *host) filter {
+	if f := p.pinned(req, h); f != fits {
+		return f
+	}
+	if req.Runtime != "" && !h.hasRuntime(req.Runtime) {
+		return lacksRuntime
+	}
+	return fits
+}
+
+func (h *host) hasRuntime(name string) bool {
+	if h.Info == nil {
+		return false
+	}
+	_, ok := h.Info.Runtimes[name]
+	return ok
+}
+
+// pinned asks the filters that also move a unit which is placed already. No other does: what a host
+// has no room for any more, or no runtime at this moment, is left alone.
+func (p *planner) pinned(req *units.Requirements, h *host) filter {
 	if !req.MatchMachine(string(h.ID)) {
 		return isOtherMachine
 	}
@@ -95,151 +199,6 @@ func (p *planner) ambiguous(id string) bool {
 	return n > 1
 }
 
-// cause is what keeps a unit off a host: a filter, and which label or peer it is about.
-type cause struct {
-	filter filter
-	nth    int // in Metadata or MachineOf
-}
-
-// cause says more of what a filter found on a host.
-func (p *planner) cause(c *candidate, h *host, f filter) cause {
-	out := cause{filter: f}
-	switch f {
-	case lacksLabel:
-		out.nth = slices.IndexFunc(c.req.Metadata, func(r units.Requirement) bool { return !r.Match(h.label()) })
-	case lacksPeer:
-		out.nth = slices.IndexFunc(c.req.MachineOf, func(u cluster.Unit) bool { return !p.live(u, h) })
-	}
-	return out
-}
-
-// phrase says what a filter found, of one host or of several.
-func (p *planner) phrase(c *candidate, h *host, f filter) (one, many string) {
-	return p.cause(c, h, f).phrase(c.req)
-}
-
-func (x cause) phrase(req *units.Requirements) (one, many string) {
-	switch x.filter {
-	case isRemoved:
-		return "was removed", "were removed"
-	case isAbsent:
-		return "is absent", "are absent"
-	case isSilent:
-		return "has not reported since it booted", "have not reported since they booted"
-	case isCordoned:
-		return "is cordoned", "are cordoned"
-	case isOtherMachine:
-		return "is not machine " + req.MachineID, "are not machine " + req.MachineID
-	case lacksLabel:
-		r := req.Metadata[x.nth]
-		if r.Negative() {
-			return "has label " + r.Opposite().String(), "have label " + r.Opposite().String()
-		}
-		return "lacks label " + r.String(), "lack label " + r.String()
-	case lacksPeer:
-		peer := req.MachineOf[x.nth]
-		return fmt.Sprintf("does not hold %s (MachineOf)", peer), fmt.Sprintf("do not hold %s (MachineOf)", peer)
-	case hasConflict:
-		return "holds a unit that conflicts with it", "hold units that conflict with it"
-	case isLeft:
-		return "is the one that it leaves", "are those that it leaves"
-	case failedIt:
-		return "failed it lately", "failed it lately"
-	default:
-		return "fits", "fit"
-	}
-}
-
-// count is one part of a refusal: how many hosts a filter removed, for one cause.
-type count struct {
-	filter    filter
-	one, many string
-	n         int
-}
-
-// whyNot counts what removed the hosts, in the order of the filters.
-func (p *planner) whyNot(c *candidate) string {
-	if p.ambiguous(c.req.MachineID) {
-		return fmt.Sprintf("MachineID=%s is the beginning of more than one host's id: write it in full", c.req.MachineID)
-	}
-	hosts := map[cause]int{}
-	for _, h := range p.hosts {
-		if h.known && !h.removed {
-			hosts[p.cause(c, h, p.check(c, h))]++
-		}
-	}
-	if len(hosts) == 0 {
-		return "no host: none has joined yet"
-	}
-	counts := make([]count, 0, len(hosts))
-	for x, n := range hosts {
-		one, many := x.phrase(c.req)
-		counts = append(counts, count{x.filter, one, many, n})
-	}
-	slices.SortFunc(counts, func(a, b count) int {
-		if a.filter != b.filter {
-			return int(b.filter - a.filter)
-		}
-		return strings.Compare(a.many, b.many)
-	})
-	parts := make([]string, len(counts))
-	for i, x := range counts {
-		if parts[i] = fmt.Sprintf("%d %s", x.n, x.many); x.n == 1 {
-			parts[i] = "1 " + x.one
-		}
-	}
-	return "no host: " + strings.Join(parts, ", ")
-}
-
-// refusal is why no host takes a unit; it holds for all units that ask for the same until
-// something leaves a host.
-type refusal struct {
-	why      string
-	released int
-}
-
-// alike is what all units have in common that the same hosts refuse for the same reasons: what
-// they ask of a host, and the globs on both sides of their conflicts. ok is false for a unit
-// that looks at where others are, or that stands somewhere itself.
-func (p *planner) alike(c *candidate) (key string, ok bool) {
-	if len(c.req.MachineOf) > 0 || len(p.snap.Placed[c.head.Name]) > 0 || len(p.added[c.head.Name]) > 0 {
-		return "", false
-	}
-	key = signature(c.req)
-	if len(c.party.own) == 0 && len(c.party.against) == 0 {
-		return key, true
-	}
-	ids := binary.AppendUvarint(nil, uint64(len(c.party.own)))
-	for _, g := range c.party.own {
-		ids = binary.AppendUvarint(ids, uint64(g.id))
-	}
-	for _, g := range c.party.against {
-		ids = binary.AppendUvarint(ids, uint64(g.id))
-	}
-	return key + "\x00" + string(ids), true
-}
-
-// spread finds the host with the fewest units for a unit that is bound to no other. One
-// refusal speaks for all units alike: at 60,000 units with a mistyped label and 6,000 hosts
-// the plan would take minutes otherwise.
-func (p *planner) spread(c *candidate) (to *host, reason, why string) {
-	key, ok := p.alike(c)
-	if r, known := p.refusals[key]; ok && known && r.released == p.released {
-		return nil, "", r.why
-	}
-	if !p.ambiguous(c.req.MachineID) {
-		q := p.queueOf(c.req)
-		if to = q.best(func(h *host) bool { return p.check(c, h) == fits }); to != nil {
-			return to, fmt.Sprintf("fewest units (%d) of %s", to.units, plural(q.size, "host")), ""
-		}
-	}
-	why = p.whyNot(c)
-	if ok {
-		p.refusals[key] = refusal{why, p.released}
-	}
-	return nil, "", why
-}
-
 // broken says which constraint of a placed unit no longer holds on its living host;
 // "" when all do, or when the host cannot be judged.
 func (p *planner) broken(head *cluster.UnitHead, h *host) string {
@@ -247,9 +206,8 @@ func (p *planner) broken(head *cluster.UnitHead, h *host) string {
 		return ""
 	}
 	c := candidate{head: head, req: &head.Req}
-	if f := p.static(c.req, h); f != fits {
-		one, _ := p.phrase(&c, h, f)
-		return one
+	if f := p.pinned(c.req, h); f != fits {
+		return p.phrase(&c, h, f)
 	}
 	for _, peer := range head.Req.MachineOf {
 		if p.moving[peer] {
@@ -261,6 +219,11 @@ func (p *planner) broken(head *cluster.UnitHead, h *host) string {
 	}
 	if rival := p.rival(head, h); rival != "" {
 		return fmt.Sprintf("holds %s (Conflicts)", rival)
+	}
+	if p.replacers.matches(head.Name) {
+		if by := p.replacer(head, h, true); by != nil {
+			return fmt.Sprintf("holds %s (Replaces)", by.Name)
+		}
 	}
 	return ""
 }

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"strings"
+
 	"flotilla/cluster"
 )
 
@@ -30,7 +32,8 @@ func (p *planner) tidyGlobal(head *cluster.UnitHead) need {
 // placeGlobal gives a global unit every living host that fits and lacks it.
 func (p *planner) placeGlobal(head *cluster.UnitHead) {
 	c := p.candidate(head)
-	copies, clashes, hosts := 0, 0, 0
+	copies, hosts := 0, 0
+	short := map[*host]bool{} // hosts that it belongs on and that have no place for it
 	for _, h := range p.hosts {
 		if !h.known || h.removed {
 			continue
@@ -44,8 +47,8 @@ func (p *planner) placeGlobal(head *cluster.UnitHead) {
 		c.keeps = orphan
 		f := p.check(c, h)
 		c.keeps = false
-		if f == hasConflict {
-			clashes++
+		if f >= hasConflict {
+			short[h] = true
 		}
 		if f != fits || p.stoppedNow(head.Name, h) {
 			continue
@@ -63,8 +66,9 @@ func (p *planner) placeGlobal(head *cluster.UnitHead) {
 	switch {
 	case copies == 0:
 		p.refuse(head.Name, "", "%s", p.whyNot(c))
-	case clashes > 0:
-		p.refuse(head.Name, "", "not on %d of %s: they hold units that conflict with it", clashes, plural(hosts, "host"))
+	case len(short) > 0:
+		why := p.against(c, func(h *host) bool { return short[h] })
+		p.refuse(head.Name, "", "not on %d of %s: %s", len(short), plural(hosts, "host"), strings.Join(why, ", "))
 	}
 }
 

@@ -19,6 +19,9 @@ type host struct {
 	due      bool      // absent for long enough to be believed, storm or not
 	believed time.Time // when an absent host's absence may be acted on
 	units    int       // that occupy it
+	taken    room      // that they reserve
+	share    float64   // of the scarcer of memory and processor that is reserved
+	capacity capacity
 	labels   map[string]string
 }
 
@@ -39,7 +42,10 @@ type ledger struct {
 	added     map[cluster.Unit][]cluster.HostID  // hosts that got the unit in this plan
 	freed     map[cluster.Unit][]*cluster.Placed // acknowledged tombstones that stand until the unit is placed
 	released  int                                // how often a unit left a host in this plan
+	loosened  int                                // and how often one in service
 	conflicts conflicts
+	families  families
+	replacers replacers
 	of        *cluster.Snapshot
 }
 
@@ -63,6 +69,7 @@ func newLedger(snap *cluster.Snapshot) ledger {
 	slices.SortFunc(l.hosts, func(a, b *host) int { return cmp.Compare(a.ID, b.ID) })
 	for i, h := range l.hosts {
 		h.index = i
+		h.capacity = capacityOf(h)
 		l.byID[h.ID] = h
 	}
 	return l
@@ -109,12 +116,27 @@ func (l *ledger) occupy(u cluster.Unit, h *host, st cluster.Order) {
 	w := cluster.Where{Host: h.ID, Unit: u}
 	if l.order(u, h) == 0 {
 		h.units++
-		l.conflicts.count(l.of, u, h, +1)
+		l.count(u, h, +1)
 	}
 	l.state[w] = st
 	if st != cluster.Gone {
 		l.added[u] = append(l.added[u], h.ID)
 	}
+}
+
+// count keeps all counts when a unit comes to or leaves a host.
+func (l *ledger) count(u cluster.Unit, h *host, by int) {
+	l.conflicts.count(l.of, u, h, int32(by))
+	l.families.count(u, h, by)
+	if head := l.of.Units[u]; head != nil {
+		l.stands(head, h, by)
+	}
+}
+
+// stands keeps what a host's units reserve and replace.
+func (l *ledger) stands(head *cluster.UnitHead, h *host, by int) {
+	h.reserve(demand(&head.Req), int64(by))
+	l.replacers.count(head, h, by)
 }
 
 // release records that nothing of the unit is left on the host.
@@ -124,7 +146,10 @@ func (l *ledger) release(u cluster.Unit, h *host) {
 	}
 	h.units--
 	l.released++
-	l.conflicts.count(l.of, u, h, -1)
+	if h.ready {
+		l.loosened++
+	}
+	l.count(u, h, -1)
 	l.state[cluster.Where{Host: h.ID, Unit: u}] = 0
 }
 

@@ -45,8 +45,8 @@ func (p *planner) orders(head *cluster.UnitHead, to *host, reason string) cluste
 	pl := p.want(head, nil)
 	pl.Reason, pl.Tries = reason, p.setbacks(head)
 	o := cluster.Orders{
-		Put: []cluster.Placed{{Placement: pl, Host: to.ID, Unit: head.Name}},
-		If:  []cluster.Condition{p.unitAt(head.Name), aliveAt(to), placedAt(head.Name, to), p.hostsAt()},
+		Put: p.puts.of(cluster.Placed{Placement: pl, Host: to.ID, Unit: head.Name}),
+		If:  p.conditions.of(p.unitAt(head.Name), aliveAt(to), placedAt(head.Name, to), p.hostsAt()),
 	}
 	for _, peer := range head.Req.MachineOf {
 		if p.placed[peer] { // both or none, as far as a change of the peer's head goes
@@ -63,6 +63,22 @@ func (p *planner) orders(head *cluster.UnitHead, to *host, reason string) cluste
 		}
 	}
 	return o
+}
+
+// slab makes many small slices at the cost of a few large ones. What is appended to one of them
+// later goes elsewhere.
+type slab[T any] struct{ block []T }
+
+// mostInBlock is how many values a block holds when there are many; the first ones are small.
+const mostInBlock = 1024
+
+func (s *slab[T]) of(values ...T) []T {
+	if cap(s.block)-len(s.block) < len(values) {
+		s.block = make([]T, 0, max(len(values), min(mostInBlock, 2*cap(s.block))))
+	}
+	at := len(s.block)
+	s.block = append(s.block, values...)
+	return s.block[at:len(s.block):len(s.block)]
 }
 
 // maxConditions is what one order may rest on: a transaction of the store holds 128 compares,

@@ -115,8 +115,7 @@ func (p *planner) runningAlready(c *candidate) (to *host, why string) {
 			return h, ""
 		}
 		if why == "" {
-			one, _ := p.phrase(c, h, f)
-			why = fmt.Sprintf("it runs as an orphan on host %s, which %s: %s", h.Name(), one, orphanStop(h, c.head.Name))
+			why = fmt.Sprintf("it runs as an orphan on host %s, which %s: %s", h.Name(), p.phrase(c, h, f), orphanStop(h, c.head.Name))
 		}
 	}
 	return nil, why
@@ -189,11 +188,11 @@ func (p *planner) withFollowers(c *candidate) *host {
 	return best
 }
 
-// withPeers is the host with the fewest units among those of all peers.
+// withPeers is the best host among those of all peers.
 func (p *planner) withPeers(c *candidate) (*host, string) {
 	var best *host
 	for _, h := range p.liveHosts(c.req.MachineOf[0]) {
-		if (best == nil || h.units < best.units) && p.check(c, h) == fits {
+		if (best == nil || p.ahead(c, h, best)) && p.check(c, h) == fits {
 			best = h
 		}
 	}

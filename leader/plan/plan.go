@@ -120,7 +120,8 @@ type planner struct {
 	visit     map[cluster.Unit]bool           // of the running pass: false = begun, true = done
 	moving    map[cluster.Unit]bool           // stopped in this plan because a constraint broke
 	placed    map[cluster.Unit]bool           // given a host in this plan
-	queues    map[string]*queue               // by static signature
+	queues    map[string]*queue               // by kind of unit
+	entries   int                             // of all queues
 	refusals  map[string]refusal              // by what units have in common; see alike
 	several   map[string]bool                 // by MachineID: it names more than one host
 
@@ -130,8 +131,10 @@ type planner struct {
 	rolls   []roll                          // changes that must not take too many down at once
 	roster  map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
 
-	decisions []Decision
-	waiting   []Refusal
+	puts       slab[cluster.Placed]
+	conditions slab[cluster.Condition]
+	decisions  []Decision
+	waiting    []Refusal
 }
 
 func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
@@ -153,6 +156,8 @@ func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
 func (p *planner) run() {
 	work := p.scan()
 	slices.Sort(work)
+	work = slices.Compact(work)
+	p.expect(len(work))
 	var failing, homeless, leaving []cluster.Unit
 	p.pass(work, func(u cluster.Unit) {
 		switch p.tidy(u) {
@@ -175,6 +180,14 @@ func (p *planner) run() {
 	p.rollOut()
 }
 
+// expect makes room for as many decisions.
+func (p *planner) expect(n int) {
+	p.state = make(map[cluster.Where]cluster.Order, n)
+	p.added = make(map[cluster.Unit][]cluster.HostID, n)
+	p.placed = make(map[cluster.Unit]bool, n)
+	p.decisions = make([]Decision, 0, n)
+}
+
 // scan finds the units that may need a decision; all others are as they should be.
 func (p *planner) scan() []cluster.Unit {
 	var work []cluster.Unit
@@ -191,6 +204,7 @@ func (p *planner) scan() []cluster.Unit {
 			}
 			heads++
 			p.note(head)
+			p.stands(head, h, +1)
 			if !p.clean(head, h, pl) {
 				work = append(work, u)
 			}
@@ -201,15 +215,30 @@ func (p *planner) scan() []cluster.Unit {
 		if head := p.snap.Units[u]; head != nil {
 			heads++
 			p.note(head)
+			for id := range p.snap.Placed[u] {
+				p.stands(head, p.byID[id], +1)
+			}
 		}
 	}
-	if heads == len(p.snap.Units) {
+	work = append(work, p.replaced()...)
+	return p.scanUnplaced(work, len(p.snap.Units)-heads)
+}
+
+// scanUnplaced adds the units without a placement, of which there are so many.
+func (p *planner) scanUnplaced(work []cluster.Unit, left int) []cluster.Unit {
+	if left == 0 {
 		return work
 	}
 	for u, head := range p.snap.Units {
-		if head.Spec.Target != units.Inactive && len(p.snap.Placed[u]) == 0 {
+		if len(p.snap.Placed[u]) > 0 {
+			continue
+		}
+		if head.Spec.Target != units.Inactive {
 			p.note(head)
 			work = append(work, u)
+		}
+		if left--; left == 0 {
+			break
 		}
 	}
 	return work
@@ -223,6 +252,9 @@ func (p *planner) note(head *cluster.UnitHead) {
 	if len(head.Req.Conflicts) > 0 {
 		p.conflicts.declare(head.Req.Conflicts)
 	}
+	if len(head.Req.Replaces) > 0 {
+		p.replacers.declare(head)
+	}
 }
 
 // clean is the fast path for a unit with one placement: it is on a living host, as the
@@ -235,11 +267,17 @@ func (p *planner) clean(head *cluster.UnitHead, h *host, pl *cluster.Placed) boo
 		h.Alive == nil, h.removed, pl.State == cluster.Gone, p.differs(pl, head), p.restless(head, h, pl):
 		return false
 	}
-	return req.MachineID == "" && len(req.Metadata) == 0 || !h.ready || p.static(req, h) == fits
+	return req.MachineID == "" && len(req.Metadata) == 0 || !h.ready || p.pinned(req, h) == fits
 }
 
 // pass visits the units in order, each after the units of the same pass that it names in MachineOf.
 func (p *planner) pass(list []cluster.Unit, do func(cluster.Unit)) {
+	if len(p.followers) == 0 { // nobody names anybody
+		for _, u := range list {
+			do(u)
+		}
+		return
+	}
 	member := make(map[cluster.Unit]bool, len(list))
 	for _, u := range list {
 		member[u] = true

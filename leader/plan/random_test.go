@@ -12,7 +12,7 @@ import (
 	"flotilla/units"
 )
 
-var names = []string{"a.service", "b.service", "c.service", "d.service", "e.service", "f.service", "web@1.service", "web@2.service", "web@3.service"}
+var names = []string{"a.service", "b.service", "c.service", "d.service", "e.service", "f.service", "web@1.service", "web@2.service", "web@3.service", "web@4.service", "db@1.service", "db@2.service"}
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
@@ -20,12 +20,20 @@ func chance(r *rand.Rand, percent int) bool { return r.IntN(100) < percent }
 
 func randomWorld(t testing.TB, r *rand.Rand) *world {
 	w := newWorld(t)
+	rich := chance(r, 70)
 	for i := range 1 + r.IntN(5) {
 		w.addHost(fmt.Sprintf("h%d", i), randomLabels(r)...)
+		if rich {
+			w.info(fmt.Sprintf("h%d", i), randomInfo(r)...)
+		}
 	}
-	for _, n := range names {
-		if chance(r, 70) {
-			w.randomUnit(r, n)
+	if rich && chance(r, 40) {
+		w.randomFamily(r)
+	} else {
+		for _, n := range names {
+			if chance(r, 70) {
+				w.randomUnit(r, n)
+			}
 		}
 	}
 	if chance(r, 50) { // orders that nobody would have made
@@ -51,6 +59,104 @@ func randomLabels(r *rand.Rand) []string {
 		out = append(out, "zone="+pick(r, []string{"1", "2"}))
 	}
 	return out
+}
+
+// randomInfo is what a host may say of its room and runtimes.
+func randomInfo(r *rand.Rand) []string {
+	out := []string{"memory=" + pick(r, []string{"", "512M", "1024M", "2048M"}), "cpus=" + pick(r, []string{"1", "2", "4"}), "podman=", "reserved=0M"}
+	if chance(r, 70) {
+		out = append(out, "podman=5.0")
+	}
+	if chance(r, 30) {
+		out = append(out, "reserved=256M")
+	}
+	return out
+}
+
+// randomPlacing are options of which the planner has most to think.
+func randomPlacing(r *rand.Rand, instance bool) []string {
+	var out []string
+	if chance(r, 25) {
+		out = append(out, "Prefer=disk=ssd")
+	}
+	if chance(r, 15) {
+		out = append(out, "Prefer=zone="+pick(r, []string{"1", "2"}))
+	}
+	if chance(r, 30) {
+		out = append(out, "Memory="+pick(r, []string{"128M", "256M", "512M", "900M"}))
+	}
+	if chance(r, 20) {
+		out = append(out, "CPU="+pick(r, []string{"1", "2"}))
+	}
+	if chance(r, 12) {
+		out = append(out, "Runtime="+pick(r, []string{"podman", "podman", "docker"}))
+	}
+	if chance(r, 15) {
+		out = append(out, "Replaces="+pick(r, names), "Replaces="+pick(r, []string{"web@*.service", "[a-c].service", "zzz", "*"}))
+	}
+	if instance && chance(r, 30) {
+		out = append(out, "MaxPerHost="+pick(r, []string{"1", "2"}))
+	}
+	if instance && chance(r, 50) {
+		out = append(out, "Spread="+pick(r, []string{"zone", "zone:hard", "disk", "disk:hard"}))
+	}
+	if instance && chance(r, 15) {
+		out = append(out, "Spread="+pick(r, []string{"none", "rack:hard", "zone"}))
+	}
+	return out
+}
+
+// randomFamily submits instances of one template, of which some are a little different.
+func (w *world) randomFamily(r *rand.Rand) {
+	placing := randomPlacing(r, true)
+	var opts []string
+	if chance(r, 30) {
+		opts = append(opts, "MachineMetadata=disk=ssd")
+	}
+	for i := range 2 + r.IntN(9) {
+		mine := placing
+		if chance(r, 20) {
+			mine = append(slices.Clone(placing), randomPlacing(r, true)...)
+		}
+		w.submit(fmt.Sprintf("web@%d.service", i), "launched", opts, mine)
+	}
+	if chance(r, 30) {
+		w.randomUnit(r, "a.service")
+	}
+}
+
+// submit submits a unit with options of its file, and others that its file only has as comments.
+func (w *world) submit(name, target string, options, placing []string) {
+	for _, o := range placing {
+		options = append(slices.Clone(options), "# "+o)
+	}
+	w.unit(name, target, options...)
+	for _, o := range placing {
+		require(&w.snap.Units[units.Name(name)].Req, o)
+	}
+}
+
+// require sets an option whatever the unit asks for besides: the planner must do with all that a
+// unit file may not say together.
+func require(r *units.Requirements, option string) {
+	switch key, value, _ := strings.Cut(option, "="); key {
+	case "Prefer":
+		k, v, _ := strings.Cut(value, "=")
+		r.Prefer = append(r.Prefer, units.Requirement{Key: k, Values: []string{v}})
+	case "Replaces":
+		r.Replaces = append(r.Replaces, value)
+	case "MaxPerHost":
+		r.MaxPerHost = number(value)
+	case "Spread":
+		label, hard := strings.CutSuffix(value, ":hard")
+		r.Spread = append(r.Spread, units.Spread{Label: label, Hard: hard})
+	case "Memory":
+		r.Memory = megabytes(value)
+	case "CPU":
+		r.CPU = int64(number(value)) * 1000
+	case "Runtime":
+		r.Runtime = value
+	}
 }
 
 func (w *world) randomHost(r *rand.Rand) *cluster.Host {
@@ -88,7 +194,11 @@ func (w *world) randomUnit(r *rand.Rand, name string) {
 	if !global && chance(r, 15) {
 		opts = append(opts, "Fence=yes")
 	}
-	w.unit(name, pick(r, []string{"launched", "launched", "launched", "loaded", "inactive"}), opts...)
+	var placing []string
+	if chance(r, 60) {
+		placing = randomPlacing(r, units.Name(name).IsInstance())
+	}
+	w.submit(name, pick(r, []string{"launched", "launched", "launched", "loaded", "inactive"}), opts, placing)
 }
 
 // disturb does one thing that users, operators, agents or faults do.
@@ -96,7 +206,7 @@ func (w *world) disturb(r *rand.Rand) {
 	h := w.randomHost(r)
 	name := pick(r, names)
 	u := units.Name(name)
-	switch r.IntN(14) {
+	switch r.IntN(16) {
 	case 0, 1:
 		if h.Alive != nil {
 			w.kill(h.Info.Name)
@@ -140,7 +250,7 @@ func (w *world) disturb(r *rand.Rand) {
 		w.now = w.now.Add(time.Duration(r.IntN(15)) * time.Second)
 	case 8:
 		w.snap.Resumed = w.rev()
-	case 9:
+	case 9, 13:
 		if h.Alive != nil && h.Placed[u] == nil {
 			w.snap.SetStatus(cluster.Where{Host: h.ID, Unit: u}, &cluster.Status{Orphan: true, Boot: h.Alive.Boot})
 		}
@@ -148,6 +258,8 @@ func (w *world) disturb(r *rand.Rand) {
 		w.snap.SetOrphanStop(cluster.Where{Host: h.ID, Unit: u}, w.rev())
 	case 11:
 		w.command("reload")
+	case 12:
+		w.info(h.Info.Name, randomInfo(r)...)
 	default:
 		w.obey(h)
 	}
@@ -164,7 +276,7 @@ func (w *world) dump() string {
 		}
 	}
 	for _, h := range w.snap.Hosts {
-		fmt.Fprintf(&b, "host %s %s alive=%t labels=%v cordon=%t removed=%t absent=%s/%d\n", h.Name(), h.ID.Short(), h.Alive != nil,
+		fmt.Fprintf(&b, "host %s %s info=%+v alive=%t labels=%v cordon=%t removed=%t absent=%s/%d\n", h.Name(), h.ID.Short(), h.Info, h.Alive != nil,
 			h.Labels(), h.Spec.Cordon != nil, h.Spec.Removed != nil, h.Absent.Format(time.TimeOnly), h.AbsentRev)
 		for u, st := range h.Status {
 			if st.Orphan {

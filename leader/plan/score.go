@@ -1,110 +1,163 @@
 package plan
 
 import (
+	"cmp"
+	"encoding/binary"
 	"fmt"
 	"strings"
 
 	"flotilla/units"
 )
 
-// queue holds the hosts that one static signature allows, as a heap: fewest units
-// first, ties by host id. Counts are refreshed when an entry comes to the top,
-// which is enough because they only grow while units are placed.
-type queue struct {
-	heap []entry
-	size int
-}
+// The best host for a unit is the first in this order: most of its preferences hold, fewest of its
+// family by each label of Spread=, fewest of its family on the host, then what is reserved there and
+// the number of units, then the host's id. A unit that reserves something asks first for the host of
+// which the smallest share is taken; one that reserves nothing asks first for the fewest units: it
+// takes no share, so that all of its kind would pile up on one host.
 
+// entry is a host with what it was ranked by.
 type entry struct {
-	h     *host
-	units int
+	h      *host
+	family int
+	units  int
+	share  float64
 }
 
-func (e entry) before(o entry) bool {
-	return e.units < o.units || e.units == o.units && e.h.index < o.h.index
+func entryOf(c *candidate, h *host) entry {
+	return entry{h: h, family: c.family.on(h), units: h.units, share: h.share}
 }
 
-// signature is what a unit asks of a host that no placement changes.
+func (c *candidate) before(a, b *entry) bool {
+	if a.family != b.family {
+		return a.family < b.family
+	}
+	if c.reserves() && a.share != b.share {
+		return a.share < b.share
+	}
+	if a.units != b.units {
+		return a.units < b.units
+	}
+	if a.share != b.share {
+		return a.share < b.share
+	}
+	return a.h.index < b.h.index
+}
+
+func (c *candidate) reserves() bool { return c.demand != (room{}) }
+
+// spreads are the labels that the unit's family is spread over. A unit without a family, or one
+// that is everywhere, is spread over nothing.
+func (c *candidate) spreads() []units.Spread {
+	if c.family == nil || c.req.Global {
+		return nil
+	}
+	return c.req.Spread
+}
+
+// signature is what a unit asks of a host that no placement changes, and what it reserves.
 func signature(req *units.Requirements) string {
-	if req.MachineID == "" && len(req.Metadata) == 0 {
+	if req.MachineID == "" && len(req.Metadata) == 0 && len(req.Prefer) == 0 && req.Runtime == "" && req.Memory == 0 && req.CPU == 0 {
 		return ""
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%q", req.MachineID)
-	for _, r := range req.Metadata {
-		fmt.Fprintf(&b, " %q%d%q", r.Key, r.Op, r.Values)
-	}
-	return b.String()
-}
-
-// queueOf finds or makes the queue of the unit's signature.
-func (p *planner) queueOf(req *units.Requirements) *queue {
-	sig := signature(req)
-	if q := p.queues[sig]; q != nil {
-		return q
-	}
-	q := &queue{}
-	for _, h := range p.hosts {
-		if h.ready && !h.removed && h.Spec.Cordon == nil && p.static(req, h) == fits {
-			q.push(entry{h, h.units})
-		}
-	}
-	q.size = len(q.heap)
-	p.queues[sig] = q
-	return q
-}
-
-// best is the first host that ok accepts, nil without one.
-func (q *queue) best(ok func(*host) bool) *host {
-	var aside []entry
-	var found *host
-	for len(q.heap) > 0 && found == nil {
-		top := &q.heap[0]
-		if top.units != top.h.units {
-			top.units = top.h.units
-			q.down(0)
-			continue
-		}
-		if ok(top.h) {
-			found = top.h
-			break
-		}
-		aside = append(aside, *top)
-		last := len(q.heap) - 1
-		q.heap[0] = q.heap[last]
-		q.heap = q.heap[:last]
-		q.down(0)
-	}
-	for _, e := range aside {
-		q.push(e)
-	}
-	return found
-}
-
-func (q *queue) push(e entry) {
-	q.heap = append(q.heap, e)
-	for i := len(q.heap) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if !q.heap[i].before(q.heap[parent]) {
-			return
-		}
-		q.heap[i], q.heap[parent] = q.heap[parent], q.heap[i]
-		i = parent
-	}
-}
-
-func (q *queue) down(i int) {
-	for {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(q.heap); child++ {
-			if q.heap[child].before(q.heap[least]) {
-				least = child
+	b := appendText(nil, req.MachineID)
+	b = appendText(b, req.Runtime)
+	b = binary.AppendVarint(b, req.Memory)
+	b = binary.AppendVarint(b, req.CPU)
+	for _, list := range [][]units.Requirement{req.Metadata, req.Prefer} {
+		b = binary.AppendUvarint(b, uint64(len(list)))
+		for _, r := range list {
+			b = appendText(b, r.Key)
+			b = binary.AppendUvarint(b, uint64(r.Op))
+			b = binary.AppendUvarint(b, uint64(len(r.Values)))
+			for _, v := range r.Values {
+				b = appendText(b, v)
 			}
 		}
-		if least == i {
-			return
-		}
-		q.heap[i], q.heap[least] = q.heap[least], q.heap[i]
-		i = least
 	}
+	return string(b)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// prefsOn is how many of its preferences the host fulfils.
+func prefsOn(req *units.Requirements, h *host) int {
+	n := 0
+	for _, r := range req.Prefer {
+		if r.Match(h.label()) {
+			n++
+		}
+	}
+	return n
+}
+
+// compare orders buckets by what their hosts have in common; 0 where that is alike.
+func (p *planner) compare(c *candidate, a, b *bucket) int {
+	if a.prefs != b.prefs {
+		return b.prefs - a.prefs
+	}
+	for i := range a.counts {
+		if x := cmp.Compare(p.others(c, i, a.counts[i], a.values[i]), p.others(c, i, b.counts[i], b.values[i])); x != 0 {
+			return x
+		}
+	}
+	return 0
+}
+
+// others is how many others of the family stand where the i-th label of Spread= has this value.
+func (p *planner) others(c *candidate, i int, n *int, value string) int {
+	if n == nil {
+		return noLabel
+	}
+	out := *n
+	if len(c.own) == 0 {
+		return out
+	}
+	for _, h := range c.own {
+		if v, ok := h.label()[c.req.Spread[i].Label]; ok && v == value {
+			out--
+		}
+	}
+	return out
+}
+
+// ahead says whether the unit is better off on a than on b.
+func (p *planner) ahead(c *candidate, a, b *host) bool {
+	x, y := p.newBucket(c, a), p.newBucket(c, b)
+	if o := p.compare(c, x, y); o != 0 {
+		return o < 0
+	}
+	ea, eb := entryOf(c, a), entryOf(c, b)
+	return c.before(&ea, &eb)
+}
+
+// reason says why the host is the best of the queue.
+func (p *planner) reason(c *candidate, q *queue, h *host) string {
+	plain := len(c.req.Prefer) == 0 && c.family.on(h) == 0 && len(c.spreads()) == 0 && !c.reserves()
+	if plain && (c.family == nil || c.family.total == 0) {
+		if q.saying.text == "" || q.saying.units != h.units {
+			q.saying = saying{h.units, fmt.Sprintf("fewest units (%d) of %s", h.units, plural(q.size, "host"))}
+		}
+		return q.saying.text
+	}
+	var parts []string
+	if n := len(c.req.Prefer); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %s", prefsOn(c.req, h), plural(n, "preference")))
+	}
+	for i, s := range c.spreads() {
+		if v, ok := h.label()[s.Label]; ok {
+			n := p.others(c, i, counter(p.values(c.family, s.Label), v), v)
+			parts = append(parts, fmt.Sprintf("fewest of %s (%d) in %s=%s", c.family.name, n, s.Label, v))
+		}
+	}
+	if c.family != nil && c.family.total > 0 {
+		parts = append(parts, fmt.Sprintf("fewest of %s (%d)", c.family.name, c.family.on(h)))
+	}
+	if c.reserves() {
+		parts = append(parts, fmt.Sprintf("least reserved (%.0f%%)", 100*h.share))
+	} else {
+		parts = append(parts, fmt.Sprintf("fewest units (%d)", h.units))
+	}
+	return strings.Join(parts, ", then ") + " of " + plural(q.size, "host")
 }

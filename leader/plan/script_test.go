@@ -75,6 +75,8 @@ func (w *world) command(line string) string {
 		w.addHost(args[0], args[1:]...)
 	case "host label":
 		w.spec(args[0], func(s *cluster.HostSpec) { s.Labels = labels(args[1:]) })
+	case "host info":
+		w.info(args[0], args[1:]...)
 	case "host cordon":
 		w.spec(args[0], func(s *cluster.HostSpec) { s.Cordon = &cluster.Note{Who: "op"} })
 	case "host uncordon":

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -356,17 +357,17 @@ func (s *slow) broken(head *cluster.UnitHead, h *cluster.Host) bool {
 		}
 		return true
 	}
+	for v, other := range s.snap.Units {
+		if s.isLive(v, h) && s.replaces(other, head) {
+			return true
+		}
+	}
 	return false
 }
 
 func (s *slow) fits(head *cluster.UnitHead, h *cluster.Host, keeps bool) bool {
-	if h.Spec.Removed != nil || !ready(h) || h.Spec.Cordon != nil && !keeps || !s.matches(head, h) {
+	if !s.fitsAlone(head, h, keeps) {
 		return false
-	}
-	for _, peer := range head.Req.MachineOf {
-		if !s.isLive(peer, h) {
-			return false
-		}
 	}
 	for v, at := range s.state {
 		if at[h.ID] == 0 || v == head.Name {
@@ -376,8 +377,11 @@ func (s *slow) fits(head *cluster.UnitHead, h *cluster.Host, keeps bool) bool {
 		if head.Req.ConflictsWith(head.Name, v) || other != nil && other.Req.ConflictsWith(v, head.Name) {
 			return false
 		}
+		if other != nil && s.replaces(other, head) {
+			return false
+		}
 	}
-	return true
+	return s.hasRoom(head, h) && s.isEven(head, h)
 }
 
 func (s *slow) isOrphan(u cluster.Unit, h *cluster.Host) bool {
@@ -490,7 +494,7 @@ func (s *slow) best(head *cluster.UnitHead) *cluster.Host {
 	}
 	var best *cluster.Host
 	for _, h := range s.hosts {
-		if s.fits(head, h, false) && (best == nil || s.count(h) < s.count(best)) {
+		if s.fits(head, h, false) && (best == nil || slices.Compare(s.rank(head, h), s.rank(head, best)) < 0) {
 			best = h
 		}
 	}
@@ -543,10 +547,8 @@ func (s *slow) placeGlobal(head *cluster.UnitHead) {
 		}
 		orphan := s.isOrphan(u, h)
 		stopped := s.state[u][h.ID] == cluster.Gone && (h.Placed[u] == nil || h.Placed[u].State != cluster.Gone)
-		without := *head
-		without.Req.Conflicts = nil
 		if !s.fits(head, h, orphan) {
-			clash = clash || s.fitsButConflicts(head, h, orphan)
+			clash = clash || s.fitsAlone(head, h, orphan)
 			continue
 		}
 		if stopped {
@@ -571,22 +573,15 @@ func (s *slow) placeGlobal(head *cluster.UnitHead) {
 	s.forgetAcked(u, nil)
 }
 
-func (s *slow) fitsButConflicts(head *cluster.UnitHead, h *cluster.Host, keeps bool) bool {
-	if h.Spec.Removed != nil || !ready(h) || h.Spec.Cordon != nil && !keeps || !s.matches(head, h) {
-		return false
-	}
-	for _, peer := range head.Req.MachineOf {
-		if !s.isLive(peer, h) {
-			return false
-		}
-	}
-	return true
-}
+var worlds = flag.Int("worlds", 0, "random clusters for the slow twin, 0 for its own number")
 
 // TestSlowTwin compares both planners on random clusters that live for a while.
 func TestSlowTwin(t *testing.T) {
 	cases := 1500
-	if testing.Short() {
+	switch {
+	case *worlds > 0:
+		cases = *worlds
+	case testing.Short():
 		cases = 400
 	}
 	for seed := range cases {

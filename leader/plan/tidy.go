@@ -235,6 +235,9 @@ func (p *planner) stopOrphans() {
 
 // isOrphan says that a living host reports the unit as running without any order.
 func (p *planner) isOrphan(u cluster.Unit, h *host) bool {
+	if len(p.snap.Orphans[u]) == 0 {
+		return false
+	}
 	st, ok := h.StatusOf(u)
 	return ok && st.Unordered(h.Placed[u] != nil) && p.order(u, h) == 0
 }

@@ -2,7 +2,9 @@ package plan_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +83,10 @@ func (w *world) spec(name string, change func(*cluster.HostSpec)) {
 func (w *world) unit(name, target string, options ...string) {
 	raw := "[Service]\nExecStart=/bin/true\n[X-Flotilla]\n"
 	for _, o := range options {
-		raw += comment(o) + o + "\n"
+		if strings.HasPrefix(o, "v=") { // only makes the content another one
+			o = "# " + o
+		}
+		raw += o + "\n"
 	}
 	file, err := units.Parse(units.Name(name), []byte(raw))
 	if err != nil {
@@ -91,9 +96,6 @@ func (w *world) unit(name, target string, options ...string) {
 	if err != nil {
 		w.t.Fatalf("requirements of %s: %v", name, err)
 	}
-	for _, o := range options {
-		w.behaves(&req, o)
-	}
 	head := &cluster.UnitHead{Name: units.Name(name), File: file, Req: req, Rev: w.rev()}
 	head.Spec.Blob = units.HashOf([]byte(raw))
 	if head.Spec.Target, err = units.ParseTarget(target); err != nil {
@@ -102,32 +104,44 @@ func (w *world) unit(name, target string, options ...string) {
 	w.snap.SetUnit(head)
 }
 
-// comment keeps what only makes content differ out of the options.
-func comment(option string) string {
-	for _, k := range []string{"v=", "Handover=", "Reschedule=", "MaxUnavailable="} {
-		if strings.HasPrefix(option, k) {
-			return "# "
-		}
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic(err)
 	}
-	return ""
+	return n
 }
 
-// behaves sets what an option says of changes and moves.
-func (w *world) behaves(req *units.Requirements, option string) {
-	switch k, v, _ := strings.Cut(option, "="); k {
-	case "Handover":
-		if v == "start-first" {
-			req.Handover = units.StartFirst
-		}
-	case "Reschedule":
-		req.Reschedule = v == "on-failure"
-	case "MaxUnavailable":
-		n, percent := strings.CutSuffix(v, "%")
-		req.MaxUnavailable.Percent = percent
-		if _, err := fmt.Sscan(n, &req.MaxUnavailable.N); err != nil {
-			w.t.Fatalf("%s: %v", option, err)
+// megabytes reads 512M.
+func megabytes(s string) int64 { return int64(number(strings.TrimSuffix(s, "M"))) << 20 }
+
+// info changes what a host says of itself: memory=2048M cpus=2 podman=5.0, or memory= for nothing.
+func (w *world) info(name string, args ...string) {
+	h := w.snap.Hosts[hostID(name)]
+	info := *h.Info
+	info.Runtimes = maps.Clone(info.Runtimes)
+	for _, a := range args {
+		k, v, _ := strings.Cut(a, "=")
+		switch {
+		case k == "memory" && v == "":
+			info.Memory = 0
+		case k == "memory":
+			info.Memory = megabytes(v)
+		case k == "reserved":
+			info.Reserved = megabytes(v)
+		case k == "cpus":
+			info.CPUs = number(v)
+		case v == "":
+			delete(info.Runtimes, k)
+		default:
+			if info.Runtimes == nil {
+				info.Runtimes = map[string]string{}
+			}
+			info.Runtimes[k] = v
 		}
 	}
+	w.snap.SetHostInfo(h.ID, &info, w.now)
+	w.rev()
 }
 
 func (w *world) change(name string, change func(*cluster.UnitSpec)) {
