@@ -102,7 +102,7 @@ func (p *planner) check(c *candidate, h *host) filter {
 	if f, _ := p.uneven(c, h); f != fits {
 		return f
 	}
-	if f := p.lacks(c, h); f != fits {
+	if f := p.lacks(c, h); f != fits || !c.stands {
 		return f
 	}
 	return p.bars(c.head.Name, h)
