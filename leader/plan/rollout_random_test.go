@@ -313,3 +313,47 @@ func TestFailingEverywhereIsNotHammered(t *testing.T) {
 		t.Errorf("tried %d times in a day, %d times in its last hour, on %d hosts; want 10 to 45, 2 at most, all 4", tries, lastHour, len(tried))
 	}
 }
+
+// TestStaleMovesAreHarmless applies moves to fleets that have changed since they were decided: their
+// conditions must hold back what would leave no copy, or one too many.
+func TestStaleMovesAreHarmless(t *testing.T) {
+	refused, ended := 0, 0
+	for seed := range 150 {
+		f := newFleet(t, 1000+uint64(seed))
+		for range 100 {
+			f.now = f.now.Add(time.Second)
+			for _, h := range f.snap.Hosts {
+				if chance(f.r, 70) {
+					f.obey(h)
+				}
+			}
+			res := f.plan()
+			for range f.r.IntN(3) {
+				if chance(f.r, 30) {
+					f.disturb()
+				}
+			}
+			for _, d := range res.Decisions {
+				if err := guarded(d); err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				head := f.snap.Units[d.Unit]
+				serves, wanted := f.serves(d.Unit), head.Spec.Target == units.Launched
+				if f.apply(d.Orders) != nil {
+					refused++
+					continue
+				}
+				f.copies()
+				if d.Unit != swift || d.Kind != plan.Stop || !wanted || !serves {
+					continue
+				}
+				if ended++; !f.serves(swift) {
+					t.Fatalf("seed %d: %s on %s (%s) leaves no available copy\n%s", seed, d.Kind, f.nameOf(d.Host), d.Reason, f.dump())
+				}
+			}
+		}
+	}
+	if refused < 100 || ended < 50 {
+		t.Errorf("%d stale decisions were refused, %d copies ended: too few for the test to mean anything", refused, ended)
+	}
+}
