@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -67,6 +68,11 @@ func newFleet(t testing.TB, seed uint64) *fleet {
 	return f
 }
 
+// hosts are all, by id: a seed must play the same again.
+func (f *fleet) hosts() []*cluster.Host {
+	return slices.SortedFunc(maps.Values(f.snap.Hosts), func(a, b *cluster.Host) int { return strings.Compare(string(a.ID), string(b.ID)) })
+}
+
 // publish gives units new content, which may be broken somewhere.
 func (f *fleet) publish(list []cluster.Unit) {
 	f.version++
@@ -122,11 +128,12 @@ func (f *fleet) disturb() {
 			}
 		})
 	case 6, 7:
-		for id, pl := range f.snap.Placed[u] {
-			f.change(string(u), func(s *cluster.UnitSpec) {
-				s.Shift = cluster.Shift{From: id, Generation: pl.Generation, To: h.ID}
-			})
-			break
+		for _, from := range f.hosts() {
+			if pl := from.Placed[u]; pl != nil {
+				f.change(string(u), func(s *cluster.UnitSpec) {
+					s.Shift = cluster.Shift{From: from.ID, Generation: pl.Generation, To: h.ID}
+				})
+			}
 		}
 	case 8:
 		f.change(string(u), func(s *cluster.UnitSpec) { s.Target = units.Target(f.r.IntN(3)); s.Run++ })
@@ -136,7 +143,7 @@ func (f *fleet) disturb() {
 // second is one second of the world: some agents obey, the leader plans and writes.
 func (f *fleet) second() plan.Result {
 	f.now = f.now.Add(time.Second)
-	for _, h := range f.snap.Hosts {
+	for _, h := range f.hosts() {
 		if chance(f.r, 60) {
 			f.obey(h)
 		}
@@ -243,7 +250,7 @@ func TestChangesStayWithinTheirBudget(t *testing.T) {
 // settle mends everything and waits until all that is to run serves with its newest content.
 func (f *fleet) settle(seed int) {
 	f.broken = nil
-	for _, h := range f.snap.Hosts {
+	for _, h := range f.hosts() {
 		f.spec(h.Info.Name, func(s *cluster.HostSpec) { s.Labels = nil })
 		if h.Alive == nil {
 			f.revive(h.Info.Name, true)
@@ -322,7 +329,7 @@ func TestStaleMovesAreHarmless(t *testing.T) {
 		f := newFleet(t, 1000+uint64(seed))
 		for range 100 {
 			f.now = f.now.Add(time.Second)
-			for _, h := range f.snap.Hosts {
+			for _, h := range f.hosts() {
 				if chance(f.r, 70) {
 					f.obey(h)
 				}
@@ -336,6 +343,13 @@ func TestStaleMovesAreHarmless(t *testing.T) {
 			for _, d := range res.Decisions {
 				if err := guarded(d); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
+				}
+				if d.Unit == swift && chance(f.r, 30) { // just then a host dies that has it
+					for _, h := range f.hosts() {
+						if h.ID != d.Host && h.Alive != nil && h.Placed[swift] != nil {
+							f.kill(h.Info.Name)
+						}
+					}
 				}
 				head := f.snap.Units[d.Unit]
 				serves, wanted := f.serves(d.Unit), head.Spec.Target == units.Launched
