@@ -96,11 +96,12 @@ func (p *plans) good(rev int64, now time.Time) bool {
 // verdict is what the planner thinks of one unit.
 type verdict struct {
 	why     string // it waits for this; "" = it does not wait
+	stuck   bool   // until a person does something
 	pending bool   // the leader will decide on it next, or the plan is older than the unit's head
 }
 
 func (p planned) verdict(head *cluster.UnitHead, u cluster.Unit) verdict {
-	return verdict{why: p.why(u), pending: p.pending[u] || head != nil && p.rev < head.Rev}
+	return verdict{why: p.why(u), stuck: p.waiting[u].Stuck, pending: p.pending[u] || head != nil && p.rev < head.Rev}
 }
 
 // why is the planner's reason for a unit to wait, "" without one.

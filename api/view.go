@@ -26,7 +26,10 @@ func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 			u.Description, _ = head.File.Value("Unit", "Description")
 		}
 	}
-	for id := range s.Placed[name] {
+	for id, p := range s.Placed[name] {
+		if tells(s.Hosts[id], p) {
+			continue
+		}
 		u.Instances = append(u.Instances, instance(s.Hosts[id], name))
 	}
 	for _, h := range orphansOf(s, name) {
@@ -41,6 +44,12 @@ func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 	stands := settled(s, name, was)
 	u.Settled, u.Failed, u.Ended, u.Failure, u.Reason = stands.settled, stands.failed, stands.ended, stands.failure, stands.why
 	return u
+}
+
+// tells says that an order stands only to tell that the unit failed on the host: nothing is left of it there.
+func tells(h *cluster.Host, p *cluster.Placed) bool {
+	st, ok := h.StatusOf(p.Unit)
+	return p.Tries > 0 && p.State == cluster.Gone && ok && st.Acknowledged(p.Placement)
 }
 
 // orphansOf are the hosts that said last that they run the unit without any order. Those that
@@ -116,6 +125,7 @@ type standing struct {
 	settled bool
 	failed  bool   // it will not come by itself
 	ended   bool   // what was started has ended well
+	behind  bool   // its order is not what is wanted, and is the leader's to change
 	failure string // how it failed that systemd restarts now
 	why     string // it is not settled
 }
@@ -133,6 +143,9 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 	for _, p := range inOrder(s, name) {
 		h := s.Hosts[p.Host]
 		if p.State == cluster.Gone {
+			if tells(h, p) {
+				continue
+			}
 			if head.Spec.Target == units.Inactive || h.Alive != nil {
 				leaving = cmp.Or(leaving, fmt.Sprintf("waiting for %s to stop its copy%s", h.Name(), butAbsent(h)))
 			}
@@ -142,6 +155,8 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 		switch at := lags(h, head, p); {
 		case at.why != "" && h.Departed() && was.why != "": // it fits nowhere else
 			return standing{why: was.why}
+		case (at.behind || at.failed && head.Req.Reschedule) && was.why != "": // others go first, or it is tried elsewhere
+			return standing{why: was.why, failed: was.stuck}
 		case at.ended:
 			ended = standing{ended: true, why: cmp.Or(ended.why, at.why)}
 		case at.why != "":
@@ -210,8 +225,8 @@ func lags(h *cluster.Host, head *cluster.UnitHead, p *cluster.Placed) standing {
 	if h.Alive == nil {
 		return standing{why: fmt.Sprintf("its host %s is %s", h.Name(), absence(h))}
 	}
-	if p.Blob != spec.Blob || p.Run != spec.Run || p.Restart != spec.Restart || p.State != want {
-		return standing{why: "waiting for the leader to order it"}
+	if p.Blob != spec.Blob || p.DropIns != spec.DropIns || p.Run != spec.Run || p.Restart != spec.Restart || p.State != want {
+		return standing{behind: true, why: "waiting for the leader to order it"}
 	}
 	st, ok := h.StatusOf(head.Name)
 	switch {

@@ -135,9 +135,13 @@ func (s *Snapshot) DeletePlaced(w Where) {
 	}
 }
 
-// SetStatus records an agent's report of one unit.
+// SetStatus records an agent's report of one unit. Seen stays what it was while the unit stays as it was.
 func (s *Snapshot) SetStatus(w Where, st *Status) {
-	s.host(w.Host).Status[w.Unit] = st
+	h := s.host(w.Host)
+	if old := h.Status[w.Unit]; old != nil && old.sameAs(st) {
+		st.Seen = old.Seen
+	}
+	h.Status[w.Unit] = st
 	s.noteOrphan(w)
 }
 

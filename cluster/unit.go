@@ -26,8 +26,9 @@ type UnitSpec struct {
 	Shift    Shift        `json:"shift,omitzero"`
 }
 
-// Shift is a user's wish that one placement moves to another host (rebalance). It holds for the
-// placement on From at exactly this generation: once that changed, it means nothing.
+// Shift is the move of one placement to another host, as a user's wish (rebalance) and in the orders that
+// carry a move out. It holds for the placement on From at exactly this generation: once that changed, it
+// means nothing.
 type Shift struct {
 	From       HostID `json:"from"`
 	Generation int64  `json:"generation"`
@@ -102,6 +103,14 @@ type Placement struct {
 	Fence      bool          `json:"fence,omitempty"`
 	StopWithin time.Duration `json:"stop_within,omitempty"` // nanoseconds; 0 = the unit's own TimeoutStopSec
 	Reason     string        `json:"reason"`
+
+	// Shift is the move between living hosts that the order is a part of. A placement that has one takes
+	// over from that on Shift.From, which stays until this one is available (start-first). A tombstone that
+	// has one was written because its user wanted the unit to leave its host.
+	Shift Shift `json:"shift,omitzero"`
+	// Tries counts the hosts on which the unit failed, one after the other, with this content: in the
+	// tombstone that its failure left there, and in a placement those that led to it.
+	Tries int `json:"tries,omitempty"`
 }
 
 // Placed is a Placement in a Snapshot.
@@ -129,6 +138,12 @@ type Status struct {
 	Message    string      `json:"message,omitempty"`  // why it is not as ordered, one sentence
 	Refused    bool        `json:"refused,omitempty"`  // by the host or its systemd, which nobody asks again: Message says why
 	Tail       []string    `json:"tail,omitempty"`     // last log lines of a unit that failed or was refused, at most 10
+	Seen       time.Time   `json:"-"`                  // when this process first saw the unit so: see sameAs
+}
+
+// sameAs says that the unit has been in one state from one report to the other.
+func (s *Status) sameAs(o *Status) bool {
+	return s.Generation == o.Generation && s.Order == o.Order && s.Boot == o.Boot && s.State == o.State && s.Invocation == o.Invocation
 }
 
 // Restarting begins the Message of a unit that failed and that systemd restarts in a moment; how it

@@ -57,7 +57,7 @@ func newHost(w *World, n int, name string) *Host {
 	h.machine = fake.New(fake.Options{
 		Seed: w.opt.Seed<<16 + uint64(n), StartTime: w.opt.StartTime, StopTime: w.opt.StopTime, ReloadTime: w.opt.ReloadTime,
 		PullTime: fake.Range{To: pullTime},
-		Behave:   behave, MachineID: string(h.id),
+		Behave:   func(unit string) (fake.Behaviour, bool) { return behave(name, unit) }, MachineID: string(h.id),
 	})
 	h.truth = &truth{name: name, id: h.id, booted: time.Now(), up: map[cluster.Unit]*run{}, tally: map[cluster.Unit]int{}}
 	if w.Judge != nil {

@@ -19,18 +19,20 @@ func (c *commit) judge() {
 	if c.by != string(j.leader.host) || c.term != j.leader.rev {
 		j.breach("%.8s wrote orders in its term %d at revision %d, while %s leads in term %d", c.by, c.term, c.rev, j.leader.host.Short(), j.leader.rev)
 	}
+	took := map[cluster.Unit]bool{}
 	for _, m := range c.moves {
 		switch {
 		case m.is.wanted() && !m.was.wanted():
 			c.given(m)
 		case m.is.wanted():
 			c.newer(m)
+			c.rolled(m, took)
 		case m.is.State == cluster.Gone:
 			c.ended(m)
 		default:
 			c.forgotten(m)
 		}
-		if h := j.heads[m.Unit]; len(j.live[m.Unit]) > 1 && h != nil && !h.req.Global {
+		if h := j.heads[m.Unit]; len(j.live[m.Unit]) > 1 && h != nil && !h.req.Global && !j.handing(m.Unit) {
 			j.breach("%s is ordered to be on %d hosts at once", m.Unit, len(j.live[m.Unit]))
 		}
 	}
@@ -106,8 +108,12 @@ func (c *commit) doubled(m move) {
 		if t.id == m.Host || t.up[m.Unit] == nil || c.j.fact(t.id).alive == 0 {
 			continue
 		}
-		if c.j.places[cluster.Where{Host: t.id, Unit: m.Unit}].last().State == 0 {
+		last := c.j.places[cluster.Where{Host: t.id, Unit: m.Unit}].last()
+		if last.State == 0 {
 			continue // an orphan: nobody may stop it but its operator
+		}
+		if m.is.takesOver(t.id, last) {
+			continue // it starts first
 		}
 		c.j.breach("%s was placed on %s while it runs on %s, which is alive", m.Unit, m.Host.Short(), t.name)
 	}
@@ -157,6 +163,10 @@ func (c *commit) ended(m move) {
 		j.breach("%s on %s: tombstone of generation %d follows %d", m.Unit, m.Host.Short(), m.is.Generation, m.was.Generation)
 	}
 	h, f := j.heads[m.Unit], j.fact(m.Host)
+	c.relieved(m)
+	if h != nil && h.asked(m, j.acks[m.Where]) {
+		return
+	}
 	if h == nil || h.spec.Target == 0 || !h.plain() || f.alive == 0 || f.spec.Removed != nil || len(j.live[m.Unit]) > 0 || !m.was.wanted() {
 		return
 	}

@@ -21,15 +21,18 @@ const (
 	exits  = "exit"   // ends by itself
 	fails  = "fail"   // fails at once
 	deaf   = "deaf"   // ignores SIGTERM for four seconds
+
+	swift = "swift" // runs on, and on its next host before it leaves one; of scripts only
+	picky = "picky" // as swift, but fails on h1, and is tried elsewhere; of scripts only
 )
 
 // ends says whether units of this name end by themselves.
 func ends(u cluster.Unit) bool {
-	return strings.HasPrefix(string(u), exits) || strings.HasPrefix(string(u), fails)
+	return strings.HasPrefix(string(u), exits) || strings.HasPrefix(string(u), fails) || strings.HasPrefix(string(u), picky)
 }
 
-// behave is how the processes of simulated units behave.
-func behave(name string) (fake.Behaviour, bool) {
+// behave is how the processes of simulated units behave on a host.
+func behave(host, name string) (fake.Behaviour, bool) {
 	kind, rest, _ := strings.Cut(name, "-")
 	odd := len(rest) > 0 && (rest[0]-'0')%2 == 1
 	switch kind {
@@ -41,16 +44,25 @@ func behave(name string) (fake.Behaviour, bool) {
 		return fake.Behaviour{Exits: true, Run: 20 * time.Second}, true
 	case fails:
 		return fake.Behaviour{Exits: true, Status: 1}, true
+	case picky:
+		return fake.Behaviour{Exits: true, Status: 1}, host == "h1"
 	}
 	return fake.Behaviour{}, false
 }
+
+// broken is the version of a unit's content that does not come up.
+const broken = 0
 
 // content is the unit file of a unit, in one of its versions.
 func content(u cluster.Unit, version int) []byte {
 	kind, n, _ := strings.Cut(strings.TrimSuffix(string(u), ".service"), "-")
 	var b strings.Builder
 	fmt.Fprintf(&b, "[Service]\nExecStart=/bin/app --version %d\n", version)
-	if kind != exits && kind != fails {
+	if version == broken {
+		b.Reset()
+		b.WriteString("[Service]\nExecStart=/bin/false\n")
+	}
+	if kind != exits && kind != fails && kind != picky {
 		b.WriteString("Restart=always\nRestartSec=1\n")
 	}
 	if kind == deaf {
@@ -69,6 +81,10 @@ func content(u cluster.Unit, version int) []byte {
 		fmt.Fprintf(&b, "Runtime=podman\nImage=app:%d\n", version)
 	case global:
 		b.WriteString("Global=true\n")
+	case swift:
+		b.WriteString("Handover=start-first\n")
+	case picky:
+		b.WriteString("Handover=start-first\nReschedule=on-failure\n")
 	}
 	return []byte(b.String())
 }

@@ -20,6 +20,8 @@ type Script struct {
 	w      *World
 	starts int
 	stops  int
+	seams  seams // defects
+	killed *Host // by leader kill
 }
 
 // NewScript makes a script that keeps the agents' files in a folder.
@@ -40,16 +42,21 @@ func (s *Script) World() *World { return s.w }
 //	hosts N                    make a cluster of N hosts and start it
 //	start KIND N               submit N units of a kind, launched
 //	submit|stop|destroy|restart UNIT
+//	family NAME N              submit NAME@1 to NAME@N, launched
+//	replace NAME N VERSION     give them other content, which restarts them; version 0 does not come up
+//	shift UNIT FROM TO         its user wants it to leave a host for another
 //	wait DURATION
 //	power off|on HOST          agent kill|term|start HOST
 //	cut|join HOST              freeze|thaw HOST
 //	leave HOST                 the host ends its agent and leaves the cluster
 //	store away|refusing|back|wiped|renewed|accepted   away answers nothing, refusing is no etcd at all
 //	leader stall|go            hold the leader's writes up until after its lease, or let them go
+//	leader kill|back           kill its daemon, and start it again
 //	orders|heads deleted       all of them, behind everybody's back
 //	unit damaged UNIT          its head does not decode any more
 //	failover resume            orphans stopped
 //	show                       what runs where, and what agents did since the last show
+//	contents NAME              how many of a family run, and with which content
 func (s *Script) Do(line string) (string, error) {
 	f := strings.Fields(line)
 	if len(f) == 0 || strings.HasPrefix(line, "#") {
@@ -64,6 +71,9 @@ func (s *Script) Do(line string) (string, error) {
 	if f[0] == "show" {
 		return s.show(), nil
 	}
+	if f[0] == "contents" && len(f) > 1 {
+		return s.contents(f[1]), nil
+	}
 	word := f[0]
 	if len(f) > 1 && (word == "power" || word == "agent" || word == "store" || word == "leader" || word == "orders" || word == "heads" || word == "unit" || word == "failover" || word == "orphans") {
 		word += " " + f[1]
@@ -77,7 +87,7 @@ func (s *Script) make(n string) error {
 	if err != nil {
 		return fmt.Errorf("hosts %q: %w", n, err)
 	}
-	if s.w, err = NewWorld(Options{Hosts: hosts, Kind: true, Dir: s.dir}); err != nil {
+	if s.w, err = NewWorld(Options{Hosts: hosts, Kind: true, Dir: s.dir, seams: s.seams}); err != nil {
 		return err
 	}
 	if err := s.w.Start(); err != nil {
@@ -89,6 +99,9 @@ func (s *Script) make(n string) error {
 
 func (s *Script) command(word string, args []string) error {
 	if err, ok := s.unitCommand(word, args); ok {
+		return err
+	}
+	if err, ok := s.familyCommand(word, args); ok {
 		return err
 	}
 	if err, ok := s.storeCommand(word); ok {
@@ -157,6 +170,16 @@ func (s *Script) storeCommand(word string) (err error, ok bool) { //nolint:reviv
 	case "store away", "store back":
 		w.Judge.troubled(nil, word == "store away")
 		w.Store.Down(word == "store away")
+	case "leader kill":
+		if s.killed = w.Leader(); s.killed != nil {
+			w.Judge.troubled(s.killed.truth, true)
+			s.killed.Kill()
+		}
+	case "leader back":
+		if s.killed != nil {
+			defer w.Judge.troubled(s.killed.truth, false)
+			return s.killed.Start(), true
+		}
 	case "store refusing":
 		w.Judge.troubled(nil, true)
 		w.Store.Refuse()

@@ -135,6 +135,7 @@ func (d *decoder) put(k parsed, kv KeyValue, fetched map[units.Hash][]byte) (err
 	case kindStatus:
 		var st cluster.Status
 		if st, err = decode[cluster.Status](kv); err == nil {
+			st.Seen = d.clock()
 			d.snap.SetStatus(k.where(), &st)
 		} else {
 			d.snap.DeleteStatus(k.where())

@@ -26,6 +26,7 @@ func differs(mirror, load *cluster.Snapshot) string {
 	return cmp.Diff(load, mirror,
 		cmpopts.IgnoreFields(cluster.Snapshot{}, "Watched", "Loaded", "Revision"),
 		cmpopts.IgnoreFields(cluster.Host{}, "Absent", "AbsentRev"),
+		cmpopts.IgnoreFields(cluster.Status{}, "Seen"),
 		cmpopts.IgnoreUnexported(units.File{}),
 		cmpopts.EquateEmpty())
 }

@@ -8,8 +8,9 @@
 // Result.Next comes. A decision that the store refuses as stale is simply not made;
 // the next plan sees why.
 //
-// One plan has three passes over the units that need attention, each in the order
+// One plan has five passes over the units that need attention, each in the order
 // of names: first what ends or changes in place (tombstones, new content, carried
-// out tombstones), then failover, then new placements. A ledger carries what the
-// earlier decisions of the plan took or freed.
+// out tombstones), then failover, then new placements, then what leaves a living
+// host for another, then changes that go through a family one at a time. A ledger
+// carries what the earlier decisions of the plan took or freed.
 package plan

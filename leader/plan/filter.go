@@ -29,6 +29,8 @@ const (
 	hidesRoom
 	lacksMemory
 	lacksCPU
+	isLeft
+	failedIt
 )
 
 // candidate is a unit in search of a host.
@@ -100,7 +102,10 @@ func (p *planner) check(c *candidate, h *host) filter {
 	if f, _ := p.uneven(c, h); f != fits {
 		return f
 	}
-	return p.lacks(c, h)
+	if f := p.lacks(c, h); f != fits || !c.stands {
+		return f
+	}
+	return p.bars(c.head.Name, h)
 }
 
 // siblings are the other instances of the unit's family on the host.

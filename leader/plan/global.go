@@ -23,7 +23,7 @@ func (p *planner) tidyGlobal(head *cluster.UnitHead) need {
 			continue
 		}
 		if p.differs(pl, head) {
-			p.update(head, pl)
+			p.change(head, pl)
 		}
 	}
 	return needPlace

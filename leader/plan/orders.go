@@ -13,6 +13,7 @@ func (p *planner) want(head *cluster.UnitHead, was *cluster.Placed) cluster.Plac
 		Generation: p.snap.Revision,
 		State:      cluster.Launched,
 		Blob:       head.Spec.Blob,
+		DropIns:    head.Spec.DropIns,
 		Run:        head.Spec.Run,
 		Restart:    head.Spec.Restart,
 		Fence:      head.Req.Fence,
@@ -24,6 +25,10 @@ func (p *planner) want(head *cluster.UnitHead, was *cluster.Placed) cluster.Plac
 	}
 	if out.Fence {
 		out.StopWithin = p.opt.Timing.StopBudget
+	}
+	if was != nil {
+		out.Shift = was.Shift
+		out.Tries = p.triesOf(head, was)
 	}
 	return out
 }
@@ -38,7 +43,7 @@ func (p *planner) differs(pl *cluster.Placed, head *cluster.UnitHead) bool {
 // orders are those of a placement on a living host, over a tombstone if one stands there.
 func (p *planner) orders(head *cluster.UnitHead, to *host, reason string) cluster.Orders {
 	pl := p.want(head, nil)
-	pl.Reason = reason
+	pl.Reason, pl.Tries = reason, p.setbacks(head)
 	o := cluster.Orders{
 		Put: p.puts.of(cluster.Placed{Placement: pl, Host: to.ID, Unit: head.Name}),
 		If:  p.conditions.of(p.unitAt(head.Name), aliveAt(to), placedAt(head.Name, to), p.hostsAt()),
@@ -91,16 +96,20 @@ func (p *planner) tombstone(was *cluster.Placed, reason string) cluster.Placed {
 	out := *was
 	out.Rev = 0
 	out.State, out.Generation, out.Reason = cluster.Gone, p.snap.Revision, reason
+	out.Shift, out.Tries = cluster.Shift{}, 0
 	return out
 }
 
 // stop orders that the unit ends on the host.
-func (p *planner) stop(pl *cluster.Placed, reason string) {
-	h := p.byID[pl.Host]
-	p.occupy(pl.Unit, h, cluster.Gone)
-	p.decide(Stop, pl.Unit, h.ID, "", reason, cluster.Orders{
-		Put: []cluster.Placed{p.tombstone(pl, reason)},
-		If:  []cluster.Condition{p.unitAt(pl.Unit), placedAt(pl.Unit, h), p.hostsAt()},
+func (p *planner) stop(pl *cluster.Placed, reason string) { p.stopAs(p.tombstone(pl, reason)) }
+
+// stopAs orders it with this tombstone, if more holds than what every end rests on.
+func (p *planner) stopAs(tomb cluster.Placed, more ...cluster.Condition) {
+	h := p.byID[tomb.Host]
+	p.occupy(tomb.Unit, h, cluster.Gone)
+	p.decide(Stop, tomb.Unit, h.ID, "", tomb.Reason, cluster.Orders{
+		Put: []cluster.Placed{tomb},
+		If:  append([]cluster.Condition{p.unitAt(tomb.Unit), placedAt(tomb.Unit, h), p.hostsAt()}, more...),
 	})
 }
 
@@ -135,8 +144,12 @@ func changed(was *cluster.Placed, now *cluster.Placement) string {
 		return "content changed"
 	case was.Restart != now.Restart:
 		return "restart was asked for"
+	case was.DropIns != now.DropIns:
+		return "drop-ins changed"
 	case was.Run != now.Run:
 		return "start was asked for"
+	case was.Tries != now.Tries:
+		return "it runs well here"
 	default:
 		return "options changed"
 	}

@@ -16,7 +16,7 @@ func (p *planner) place(u cluster.Unit) {
 		p.placeGlobal(head)
 		return
 	}
-	to, reason, why := p.choose(head)
+	to, reason, why := p.chooseAgain(head)
 	if why != "" {
 		p.refuse(u, "", "%s", why)
 		p.forget(u, nil)
@@ -60,6 +60,9 @@ func (p *planner) choose(head *cluster.UnitHead) (to *host, reason, why string) 
 	}
 	if stopping != nil {
 		return stopping, "its previous host", ""
+	}
+	if to := p.preferred(c); to != nil {
+		return to, "its user wants it here", ""
 	}
 	if to := p.previous(c); to != nil {
 		return to, "its previous host", ""

@@ -73,7 +73,7 @@ type Decision struct {
 	Kind   Kind
 	Unit   cluster.Unit
 	Host   cluster.HostID
-	From   cluster.HostID // of a Move
+	From   cluster.HostID // of a Move, and of a Place that the unit starts with before it leaves that host
 	Reason string
 	Orders cluster.Orders
 }
@@ -84,6 +84,7 @@ type Refusal struct {
 	Unit   cluster.Unit   `json:"unit"`
 	Host   cluster.HostID `json:"host,omitempty"` // where the unit is placed meanwhile
 	Reason string         `json:"reason"`
+	Stuck  bool           `json:"stuck,omitempty"` // it takes a person to end that: time and hosts that return do not
 }
 
 // Result is what a plan comes to.
@@ -124,6 +125,12 @@ type planner struct {
 	refusals  map[string]refusal              // by what units have in common; see alike
 	several   map[string]bool                 // by MachineID: it names more than one host
 
+	leaving map[cluster.Unit]departure      // units that are to leave a living host if another takes them
+	avoid   *host                           // the one that is left, while its unit looks for another
+	home    cluster.Unit                    // may return to the host that its user wanted it to leave
+	rolls   []roll                          // changes that must not take too many down at once
+	roster  map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
+
 	puts       slab[cluster.Placed]
 	conditions slab[cluster.Condition]
 	decisions  []Decision
@@ -140,6 +147,7 @@ func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
 		queues:    map[string]*queue{},
 		refusals:  map[string]refusal{},
 		several:   map[string]bool{},
+		leaving:   map[cluster.Unit]departure{},
 	}
 	p.judge()
 	return p
@@ -150,9 +158,11 @@ func (p *planner) run() {
 	slices.Sort(work)
 	work = slices.Compact(work)
 	p.expect(len(work))
-	var failing, homeless []cluster.Unit
+	var failing, homeless, leaving []cluster.Unit
 	p.pass(work, func(u cluster.Unit) {
 		switch p.tidy(u) {
+		case needHost:
+			leaving = append(leaving, u)
 		case needFailover:
 			failing = append(failing, u)
 		case needPlace:
@@ -165,6 +175,9 @@ func (p *planner) run() {
 	p.forgetDestroyed()
 	p.pass(failing, p.failover)
 	p.pass(homeless, p.place)
+	slices.Sort(leaving)
+	p.pass(leaving, p.depart)
+	p.rollOut()
 }
 
 // expect makes room for as many decisions.
@@ -253,7 +266,7 @@ func (p *planner) clean(head *cluster.UnitHead, h *host, pl *cluster.Placed) boo
 	switch {
 	case head.Spec.Target == units.Inactive, head.File == nil, head.Bad != "",
 		req.Global, len(req.MachineOf) > 0, len(req.Conflicts) > 0,
-		h.Alive == nil, h.removed, pl.State == cluster.Gone, p.differs(pl, head):
+		h.Alive == nil, h.removed, pl.State == cluster.Gone, p.differs(pl, head), p.restless(head, h, pl):
 		return false
 	}
 	return req.MachineID == "" && len(req.Metadata) == 0 || !h.ready || p.pinned(req, h) == fits

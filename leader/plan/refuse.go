@@ -72,6 +72,10 @@ func (p *planner) phrases(c *candidate, x cause, free int64) (one, many string) 
 		return "holds a unit that replaces it", "hold units that replace it"
 	case isCrowded:
 		return either("hold%s as many of %s as MaxPerHost=%d allows", c.family.name, c.req.MaxPerHost)
+	case isLeft:
+		return "is the one that it leaves", "are those that it leaves"
+	case failedIt:
+		return "failed it lately", "failed it lately"
 	default:
 		return p.roomPhrases(c, x, free)
 	}

@@ -130,6 +130,18 @@ func (w *world) moreCommand(verb string, args []string) string {
 			w.t.Fatal(err)
 		}
 		w.now = w.now.Add(d)
+	case "break": // the unit's present content comes up so, on these hosts or on all
+		w.breaks(units.Name(args[0]), args[1], args[2:])
+	case "shift": // the user wants the unit to leave a host, for another if it fits
+		from, to := hostID(args[1]), cluster.HostID("")
+		if len(args) > 2 {
+			to = hostID(args[2])
+		}
+		generation := int64(0)
+		if pl := w.snap.Placed[units.Name(args[0])][from]; pl != nil {
+			generation = pl.Generation
+		}
+		w.change(args[0], func(s *cluster.UnitSpec) { s.Shift = cluster.Shift{From: from, Generation: generation, To: to} })
 	case "resume":
 		w.snap.Resumed = w.rev()
 	case "reload": // another leader that loaded just now
@@ -160,6 +172,21 @@ func (w *world) moreCommand(verb string, args []string) string {
 		w.t.Fatalf("unknown command %q", verb)
 	}
 	return ""
+}
+
+func (w *world) breaks(u units.Name, how string, hosts []string) {
+	blob := w.snap.Units[u].Spec.Blob
+	if w.broken == nil {
+		w.broken = map[units.Hash]map[cluster.HostID]string{}
+	}
+	at := map[cluster.HostID]string{}
+	for _, h := range hosts {
+		at[hostID(h)] = how
+	}
+	if len(hosts) == 0 {
+		at[""] = how
+	}
+	w.broken[blob] = at
 }
 
 func (w *world) print(res plan.Result) string {

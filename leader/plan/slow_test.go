@@ -30,6 +30,8 @@ type slow struct {
 	moved map[cluster.Unit]bool
 	out   []string
 	wait  []string
+	rolls []slowRoll
+	acted map[cluster.Unit][]*cluster.Host // hosts where this plan ordered something of the unit
 }
 
 // slowPlan lists decisions as "kind unit host from", and the units that wait.
@@ -39,6 +41,7 @@ func slowPlan(snap *cluster.Snapshot, opt plan.Options, now time.Time) (decision
 		state: map[cluster.Unit]map[cluster.HostID]cluster.Order{},
 		acked: map[cluster.Unit][]cluster.HostID{},
 		moved: map[cluster.Unit]bool{},
+		acted: map[cluster.Unit][]*cluster.Host{},
 	}
 	for _, h := range snap.Hosts {
 		s.hosts = append(s.hosts, h)
@@ -75,6 +78,7 @@ func slowPlan(snap *cluster.Snapshot, opt plan.Options, now time.Time) (decision
 	}
 	s.each(failing, s.move)
 	s.each(homeless, s.place)
+	s.rollOut()
 	return s.out, s.wait
 }
 
@@ -102,6 +106,7 @@ func (s *slow) each(list []cluster.Unit, do func(cluster.Unit)) {
 
 func (s *slow) say(kind string, u cluster.Unit, h *cluster.Host, from string) {
 	s.out = append(s.out, fmt.Sprintf("%s %s %s %s", kind, u, h.ID.Short(), from))
+	s.acted[u] = append(s.acted[u], h)
 }
 
 func (s *slow) waits(u cluster.Unit) { s.wait = append(s.wait, string(u)) }
@@ -260,7 +265,7 @@ func (s *slow) tidyGlobal(head *cluster.UnitHead) {
 		case s.broken(head, h):
 			s.end(u, h)
 		case s.differs(head, h):
-			s.say("update", u, h, "")
+			s.update(head, h)
 		}
 	}
 }
@@ -295,7 +300,7 @@ func (s *slow) tidySingle(head *cluster.UnitHead) {
 			s.waits(u)
 		}
 		if s.differs(head, best) {
-			s.say("update", u, best, "")
+			s.update(head, best)
 		}
 	}
 	s.forgetAcked(u, nil)

@@ -16,6 +16,7 @@ const (
 	needNothing need = iota
 	needFailover
 	needPlace
+	needHost // another than the living one where it is
 )
 
 // tidy does what takes no choice of a host: ends, changes in place, the removal of
@@ -47,7 +48,7 @@ func (p *planner) forget(u cluster.Unit, to *host) {
 	for _, pl := range p.freed[u] {
 		h := p.byID[pl.Host]
 		switch {
-		case h == to || p.order(u, h) != 0:
+		case h == to || p.order(u, h) != 0 || p.remembers(u, pl):
 		case h.removed && h.Alive == nil:
 			p.remove(pl, "host was removed")
 		default:
@@ -134,6 +135,9 @@ func (p *planner) end(pl *cluster.Placed, reason string) {
 
 // tidySingle looks after a unit that belongs on one host.
 func (p *planner) tidySingle(head *cluster.UnitHead) need {
+	if old, next := p.pair(head); next != nil {
+		return p.tidyPair(head, old, next)
+	}
 	pl := p.single(head.Name)
 	if pl == nil {
 		return needPlace
@@ -143,20 +147,21 @@ func (p *planner) tidySingle(head *cluster.UnitHead) need {
 	case h.gone:
 		return needFailover
 	case h.removed:
-		p.leave(head, pl, "was removed")
-		return needNothing
+		return p.leave(head, pl, "was removed")
 	case h.Alive == nil && h.due:
 		p.refuse(head.Name, h.ID, "%s; %s", absence(p, h), p.stormSays())
 	case h.Alive == nil:
 		p.refuse(head.Name, h.ID, "%s; its units move at %s", absence(p, h), clock(h.believed))
 	default:
 		if why := p.broken(head, h); why != "" {
-			p.leave(head, pl, why)
-			return needNothing
+			return p.leave(head, pl, why)
+		}
+		if p.wishes(head, h, pl) {
+			return needHost
 		}
 	}
 	if p.differs(pl, head) {
-		p.update(head, pl)
+		p.change(head, pl)
 	}
 	return needNothing
 }
@@ -195,14 +200,19 @@ func (p *planner) better(a, b *cluster.Placed) bool {
 	return a.Generation > b.Generation
 }
 
-// leave moves a unit off a living host that does not suit it any more: first it is
-// stopped there, and it is placed anew when that is acknowledged.
-func (p *planner) leave(head *cluster.UnitHead, pl *cluster.Placed, why string) {
+// leave moves a unit off a living host that does not suit it any more. Unless it starts first, it is
+// stopped there, and placed anew when that is acknowledged.
+func (p *planner) leave(head *cluster.UnitHead, pl *cluster.Placed, why string) need {
 	h := p.byID[pl.Host]
 	reason := fmt.Sprintf("host %s %s", h.Name(), why)
+	if startsFirst(head, pl) {
+		p.leaving[head.Name] = departure{pl: pl, reason: reason, first: true}
+		return needHost
+	}
 	p.moving[head.Name] = true
 	p.stop(pl, reason)
 	p.refuse(head.Name, h.ID, "%s: it is stopped there first, then placed anew", reason)
+	return needNothing
 }
 
 // stopOrphans orders the end of the orphans that an operator wants stopped.
