@@ -14,6 +14,7 @@ type File struct {
 	Options []Option // every assignment in the order of the file, empty ones included
 
 	sections []header
+	parts    []part // the drop-ins that it was read with
 }
 
 // Option is one assignment of a unit file.

@@ -17,9 +17,14 @@ const (
 // and lines that are no assignment are errors. The error is of type Errors and
 // holds every fault. Parse does not validate the name.
 func Parse(name Name, raw []byte) (*File, error) {
+	return parse(name, string(name), raw)
+}
+
+// parse is Parse of a file that faults call label.
+func parse(name Name, label string, raw []byte) (*File, error) {
 	p := parser{
 		file:   &File{Name: name, Raw: raw},
-		faults: faults{file: string(name)},
+		faults: faults{file: label},
 		rest:   strings.TrimPrefix(string(raw), bom),
 	}
 	p.checkBytes()

@@ -183,7 +183,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if diff := cmp.Diff(file, again, cmp.AllowUnexported(File{}, header{})); diff != "" {
+		if diff := cmp.Diff(file, again, cmp.AllowUnexported(File{}, header{}, part{})); diff != "" {
 			t.Fatalf("two results for one input:\n%s", diff)
 		}
 		for i, o := range file.Options {

@@ -53,18 +53,28 @@ func deprecated(name string) (option, bool) {
 // the result only tells whether the options are sound: each instance has its
 // own. The error is of type Errors.
 func (f *File) Requirements() (Requirements, error) {
-	p := placement{faults: faults{file: string(f.Name)}, file: f}
+	p := f.requirements()
+	if err := p.err(); err != nil {
+		f.locate(err)
+		return Requirements{}, err
+	}
+	return p.result, nil
+}
+
+// requirements reads the placement options, and collects what is wrong with them.
+func (f *File) requirements() *placement {
+	p := &placement{faults: faults{file: string(f.Name)}, file: f}
 	p.findSection()
 	p.misplaced()
 	if p.section == "" {
-		return Requirements{}, p.err()
+		return p
 	}
 	for _, o := range f.Options {
 		if o.Section == p.section {
 			p.collect(o)
 		}
 	}
-	r := Requirements{
+	p.result = Requirements{
 		MachineID: p.machineID(),
 		MachineOf: p.machineOf(),
 		Metadata:  p.metadata(),
@@ -72,11 +82,8 @@ func (f *File) Requirements() (Requirements, error) {
 		Global:    p.boolean(optGlobal),
 		Fence:     p.boolean(optFence),
 	}
-	p.combinations(r)
-	if err := p.err(); err != nil {
-		return Requirements{}, err
-	}
-	return r, nil
+	p.combinations(p.result)
+	return p
 }
 
 // placement reads the placement options of one file.
@@ -84,6 +91,7 @@ type placement struct {
 	faults
 	file    *File
 	section string
+	result  Requirements
 	set     [optCount][]setting
 }
 

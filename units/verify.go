@@ -1,7 +1,6 @@
 package units
 
 import (
-	"errors"
 	"slices"
 	"strings"
 )
@@ -14,36 +13,44 @@ import (
 // systemd's, a Type= or Restart= of a service that systemd.service(5) does not
 // list. The error is an *Error for the name and Errors for the file.
 func Verify(name Name, raw []byte) error {
-	if _, err := ParseName(string(name)); err != nil {
+	f, err := verifyText(name, raw)
+	if err != nil {
 		return err
 	}
+	return f.verify()
+}
+
+// verifyText refuses a name and a text that are no unit file.
+func verifyText(name Name, raw []byte) (*File, error) {
+	if _, err := ParseName(string(name)); err != nil {
+		return nil, err
+	}
 	if err := Reserved(name); err != nil {
-		return err
+		return nil, err
 	}
 	v := verifier{faults: faults{file: string(name)}}
 	switch n := len(raw); {
 	case n == 0:
 		v.add(1, "write at least a [Unit] section", "file is empty, which systemd takes for a masked unit")
-		return v.err()
+		return nil, v.err()
 	case n > MaxContent:
 		v.add(1, "put large text into a file of its own", "file has %d bytes, %d is the most", n, MaxContent)
-		return v.err()
+		return nil, v.err()
 	}
-	f, err := Parse(name, raw)
-	if err != nil {
-		return err
-	}
-	v.file = f
+	return Parse(name, raw)
+}
+
+// verify says what is wrong with a file that reads well.
+func (f *File) verify() error {
+	v := verifier{faults: faults{file: string(f.Name)}, file: f}
 	known := v.sections()
-	_, err = f.Requirements()
-	var found Errors
-	if errors.As(err, &found) {
-		v.list = append(v.list, found...)
-	}
+	v.list = append(v.list, f.requirements().list...)
 	if known {
 		v.unit()
 	}
-	return v.err()
+	err := v.err()
+	f.locate(err)
+	return err
 }
 
 // sections refuses misspelt headers of systemd's, whose options it would pass over, and says whether
@@ -153,8 +160,7 @@ func (v *verifier) service() {
 	if kind == "dbus" && len(f.Values("Service", "BusName")) == 0 {
 		v.refuse("Service", "add BusName=", "Type=dbus needs BusName=")
 	}
-	v.choice("Type", serviceTypes())
-	v.choice("Restart", []string{"no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always"})
+	v.choices()
 	v.programs()
 }
 
@@ -168,6 +174,12 @@ func (v *verifier) misspeltStart() bool {
 		}
 	}
 	return found
+}
+
+// choices refuses values of a service's options that systemd would pass over.
+func (v *verifier) choices() {
+	v.choice("Type", serviceTypes())
+	v.choice("Restart", []string{"no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always"})
 }
 
 // choice refuses values of an option of [Service] that systemd does not know, and would pass over.
