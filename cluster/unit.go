@@ -18,12 +18,16 @@ type UnitSpec struct {
 	Blob     units.Hash   `json:"blob"`
 	DropIns  units.Hash   `json:"dropins,omitempty"`  // the bundle of the user's drop-ins; "" = none
 	Template Unit         `json:"template,omitempty"` // the template an instance was made of
+	// TemplateDropIns is the bundle that the template had then. DropIns holds it and the instance's own.
+	TemplateDropIns units.Hash `json:"template_dropins,omitempty"`
+
 	Target   units.Target `json:"target"`
 	Run      int64        `json:"run,omitempty"`
 	Restart  int64        `json:"restart,omitempty"`
 	By       Note         `json:"by"`
 	Request  string       `json:"request,omitempty"` // that made it so: a repeat of it changes nothing
 	Shift    Shift        `json:"shift,omitzero"`
+	Applied  string       `json:"applied,omitempty"` // the set of files that flotilla apply made it of, last
 }
 
 // Shift is a user's wish that one placement moves to another host (rebalance). It holds for the
@@ -32,6 +36,12 @@ type Shift struct {
 	From       HostID `json:"from"`
 	Generation int64  `json:"generation"`
 	To         HostID `json:"to,omitempty"` // tried first, if it still fits
+}
+
+// Outdated says that the template of an instance is another now than it was made of. template is
+// the template's head, which may be nil.
+func (s *UnitSpec) Outdated(template *UnitSpec) bool {
+	return s.Template != "" && template != nil && (s.Blob != template.Blob || s.TemplateDropIns != template.DropIns)
 }
 
 // UnitHead is a UnitSpec in a Snapshot, with its content parsed.

@@ -13,6 +13,7 @@ func (p *planner) want(head *cluster.UnitHead, was *cluster.Placed) cluster.Plac
 		Generation: p.snap.Revision,
 		State:      cluster.Launched,
 		Blob:       head.Spec.Blob,
+		DropIns:    head.Spec.DropIns,
 		Run:        head.Spec.Run,
 		Restart:    head.Spec.Restart,
 		Fence:      head.Req.Fence,
@@ -117,6 +118,8 @@ func changed(was *cluster.Placed, now *cluster.Placement) string {
 		return "target is " + now.State.String()
 	case was.Blob != now.Blob:
 		return "content changed"
+	case was.DropIns != now.DropIns:
+		return "drop-ins changed"
 	case was.Restart != now.Restart:
 		return "restart was asked for"
 	case was.Run != now.Run:
