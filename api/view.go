@@ -22,6 +22,10 @@ func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 	if head != nil {
 		u.Target, u.Hash, u.Revision = head.Spec.Target, head.Spec.Blob, head.Rev
 		u.Template, u.Global, u.Fence = string(head.Spec.Template), head.Req.Global, head.Req.Fence
+		u.DropIns, u.Applied = head.Spec.DropIns, head.Spec.Applied
+		if t := s.Units[head.Spec.Template]; t != nil {
+			u.Outdated = head.Spec.Outdated(&t.Spec)
+		}
 		if head.File != nil {
 			u.Description, _ = head.File.Value("Unit", "Description")
 		}
@@ -210,7 +214,7 @@ func lags(h *cluster.Host, head *cluster.UnitHead, p *cluster.Placed) standing {
 	if h.Alive == nil {
 		return standing{why: fmt.Sprintf("its host %s is %s", h.Name(), absence(h))}
 	}
-	if p.Blob != spec.Blob || p.Run != spec.Run || p.Restart != spec.Restart || p.State != want {
+	if p.Blob != spec.Blob || p.DropIns != spec.DropIns || p.Run != spec.Run || p.Restart != spec.Restart || p.State != want {
 		return standing{why: "waiting for the leader to order it"}
 	}
 	st, ok := h.StatusOf(head.Name)

@@ -15,19 +15,19 @@ type Unit = units.Name
 // agent compares them with what it last carried out, so that an order is
 // obeyed once, whoever dies in between.
 type UnitSpec struct {
-	Blob     units.Hash   `json:"blob"`
-	DropIns  units.Hash   `json:"dropins,omitempty"`  // the bundle of the user's drop-ins; "" = none
-	Template Unit         `json:"template,omitempty"` // the template an instance was made of
+	Blob     units.Hash `json:"blob"`
+	DropIns  units.Hash `json:"dropins,omitempty"`  // the bundle of the user's drop-ins; "" = none
+	Template Unit       `json:"template,omitempty"` // the template an instance was made of
 	// TemplateDropIns is the bundle that the template had then. DropIns holds it and the instance's own.
 	TemplateDropIns units.Hash `json:"template_dropins,omitempty"`
 
-	Target   units.Target `json:"target"`
-	Run      int64        `json:"run,omitempty"`
-	Restart  int64        `json:"restart,omitempty"`
-	By       Note         `json:"by"`
-	Request  string       `json:"request,omitempty"` // that made it so: a repeat of it changes nothing
-	Shift    Shift        `json:"shift,omitzero"`
-	Applied  string       `json:"applied,omitempty"` // the set of files that flotilla apply made it of, last
+	Target  units.Target `json:"target"`
+	Run     int64        `json:"run,omitempty"`
+	Restart int64        `json:"restart,omitempty"`
+	By      Note         `json:"by"`
+	Request string       `json:"request,omitempty"` // that made it so: a repeat of it changes nothing
+	Shift   Shift        `json:"shift,omitzero"`
+	Applied string       `json:"applied,omitempty"` // the set of files that flotilla apply made it of, last
 }
 
 // Shift is a user's wish that one placement moves to another host (rebalance). It holds for the

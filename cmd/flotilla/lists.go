@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -133,8 +135,22 @@ func fileColumns() []column[api.Unit] {
 		{"target", func(u api.Unit, full bool) string { return targetOf(u, full) }},
 		{"global", func(u api.Unit, _ bool) string { return yesNo(u.Global) }},
 		{"desc", func(u api.Unit, _ bool) string { return u.Description }},
-		{"reason", func(u api.Unit, _ bool) string { return u.Reason }},
+		{"outdated", func(u api.Unit, _ bool) string {
+			if u.Outdated {
+				return "outdated"
+			}
+			return ""
+		}},
+		{"reason", func(u api.Unit, _ bool) string { return cmp.Or(u.Reason, outdated(u)) }},
 	}
+}
+
+// outdated says that a unit is not made of its template as it is now, and what brings it there.
+func outdated(u api.Unit) string {
+	if !u.Outdated {
+		return ""
+	}
+	return "outdated: its template changed; flotilla apply " + u.Template
 }
 
 func targetOf(u api.Unit, full bool) string {
@@ -180,7 +196,11 @@ func listUnitFiles(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	err = printList(c, rows, fileColumns(), "unit,hash,dstate,state,target", "unit,hash,dstate,state,target,global,reason,desc")
+	normal := "unit,hash,dstate,state,target"
+	if slices.ContainsFunc(rows, func(u api.Unit) bool { return u.Outdated }) {
+		normal += ",outdated"
+	}
+	err = printList(c, rows, fileColumns(), normal, "unit,hash,dstate,state,target,global,reason,desc")
 	if err != nil {
 		return err
 	}
