@@ -184,7 +184,7 @@ func (a *Agent) write(name cluster.Unit, w Wanted) error {
 	if err := a.doors.Files.Write(string(name), raw); err != nil {
 		return err
 	}
-	a.files[name] = UnitFile{Unit: name, Blob: w.Blob, DropIn: w.DropIn, DropIns: dropIns}
+	a.files[name] = UnitFile{Unit: name, Blob: w.Blob, DropIn: w.DropIn, DropIns: dropIns, bundle: w.DropIns}
 	return nil
 }
 

@@ -51,6 +51,7 @@ type UnitFile struct {
 	Blob    units.Hash
 	DropIn  []byte        // that is ours
 	DropIns units.DropIns // those of the user's that we wrote
+	bundle  units.Hash    // of DropIns, as one content
 }
 
 // UnitFiles is the folder of our unit files. Our drop-in is written before the

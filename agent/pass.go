@@ -182,6 +182,7 @@ func (a *Agent) list() error {
 	}
 	files := map[cluster.Unit]UnitFile{}
 	for _, f := range found {
+		f.bundle = bundleOf(f.DropIns)
 		files[f.Unit] = f
 	}
 	changed, err := writeFenceUnits(a.doors.Files, files, a.opt.Timing.StopBudget)
@@ -252,7 +253,7 @@ func (a *Agent) noteFence(o orders, p presenceState) {
 	a.firedSeen = st.fired
 	a.reread = a.keeper.ask()
 	for name, applied := range a.ledger.of {
-		if f, ours := a.files[name]; !ours || !fencedDropIn(f.DropIn) || !applied.Launched || a.endedBefore(name, st.last) || a.oneshot(f.Blob, bundleOf(f.DropIns), name) {
+		if f, ours := a.files[name]; !ours || !fencedDropIn(f.DropIn) || !applied.Launched || a.endedBefore(name, st.last) || a.oneshot(f.Blob, f.bundle, name) {
 			continue
 		}
 		applied.Launched = false
@@ -345,7 +346,7 @@ func (a *Agent) have(v cluster.View) Have {
 	for name := range a.names {
 		f := Found{Observed: a.seen[name], Applied: a.ledger.of[name], Flying: a.flying[name].verb}
 		if own, ok := a.files[name]; ok {
-			f.Ours, f.Blob, f.DropIn, f.DropIns = true, own.Blob, own.DropIn, bundleOf(own.DropIns)
+			f.Ours, f.Blob, f.DropIn, f.DropIns = true, own.Blob, own.DropIn, own.bundle
 		}
 		if _, ordered := v.Place[name]; ordered {
 			f.Elsewhere = a.hosts(name)

@@ -38,6 +38,7 @@ type Instance struct {
 	Order      string     `json:"order,omitempty"` // loaded, launched, draining, gone; empty for an orphan
 	Generation int64      `json:"generation,omitempty"`
 	Hash       units.Hash `json:"hash,omitempty"`
+	DropIns    units.Hash `json:"dropins,omitempty"` // of the drop-ins, together
 	Load       string     `json:"load"`
 	Active     string     `json:"active"` // "unknown" while the host's word cannot be believed
 	Sub        string     `json:"sub"`

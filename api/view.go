@@ -68,13 +68,14 @@ func instance(h *cluster.Host, name cluster.Unit) Instance {
 	}
 	if p != nil {
 		i.Order, i.Generation, i.Why, i.Hash = p.State.String(), p.Generation, p.Reason, p.Blob
+		i.DropIns = p.DropIns
 	}
 	if h.Alive == nil {
 		i.Active, i.Sub = unknown, unknown
 		i.Message = "host " + absence(h)
 	}
 	if st, ok := h.StatusOf(name); ok {
-		i.Hash, i.Since, i.Invocation = st.Blob, st.Since, st.Invocation
+		i.Hash, i.DropIns, i.Since, i.Invocation = st.Blob, st.DropIns, st.Since, st.Invocation
 		i.Load, i.Active, i.Sub, i.Result = st.State.Load, st.State.Active, st.State.Sub, st.State.Result
 		i.Restarts, i.Orphan, i.Message, i.Tail = st.Restarts, st.Orphan, st.Message, st.Tail
 	}
