@@ -11,7 +11,8 @@
 // the placement options are needed. Verify refuses what systemd would certainly
 // refuse to load, and everything in the [X-Flotilla] section (or the [X-Fleet]
 // section of an old file) that flotilla does not understand. Nothing malformed
-// is ever passed over in silence.
+// is ever passed over in silence. A unit's drop-ins are judged together with it:
+// VerifyWith and RequirementsWith.
 //
 // The package is pure: it reads no file, no clock and no environment, and all
 // its values may be used from several goroutines as long as nobody changes them.

@@ -31,6 +31,7 @@ func VerifyDropIns(name Name, d DropIns) error {
 		v := verifier{faults: faults{file: f.label()}, file: f}
 		if name.Type() == "service" {
 			v.choices()
+			v.limits()
 			v.programs()
 		}
 		out = append(out, v.list...)

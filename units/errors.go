@@ -69,7 +69,7 @@ type faults struct {
 
 func (f *faults) add(line int, hint, format string, args ...any) {
 	switch {
-	case len(f.list) > maxFaults:
+	case f.full():
 		return
 	case len(f.list) == maxFaults:
 		f.list = append(f.list, &Error{File: f.file, Line: line, Msg: "more faults follow", Hint: "mend the ones above first"})
@@ -77,6 +77,9 @@ func (f *faults) add(line int, hint, format string, args ...any) {
 	}
 	f.list = append(f.list, &Error{File: f.file, Line: line, Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
+
+// full reports whether nothing more will be said.
+func (f *faults) full() bool { return len(f.list) > maxFaults }
 
 // err returns the collected faults in the order of their lines, or nil without any.
 func (f *faults) err() error {

@@ -49,10 +49,14 @@ func CheckLabelKey(key string) error {
 // command line writes that a label goes.
 func labelKey(s string) bool {
 	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-/", c) >= 0) {
+		if !labelByte(s[i]) {
 			return false
 		}
 	}
 	return s != "" && len(s) <= maxLabelKey && s[len(s)-1] != '-'
+}
+
+// labelByte reports whether c may stand in the key of a label.
+func labelByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-/", c) >= 0
 }

@@ -160,6 +160,8 @@ func FuzzParse(f *testing.F) {
 		"[Unit]\nDescription=x\n", "[A]\nb=c\\\n# d\ne\n", "\uFEFF[A]\r\nb=c", "[A]\nb=\\", "x", "[", "[]", "[A]\n=\n", "[A]\x00", "\xff",
 		"[X-Flotilla]\nMachineMetadata=\"a=1\" \"a=2\"\nConflicts=web@*.service\nGlobal=yes\n", "[X-Fleet]\nX-Conflicts=%p@*.service\n[x-flotila]\n",
 		"[X-Flotilla]\nFence=yes\nMachineOf=a.service %i\nMachineID=%%\n[Service]\nExecStart=-/bin/sh -c 'docker run' ; @x/y z\nKillMode=none\n",
+		"[X-Flotilla]\nMachineMetadata=\"a in (b, c)\" \"d>=4\" \"!e\" \"f\" \"g!=h\"\nPrefer=a notin (b)\nMaxPerHost=2\nSpread=zone:hard rack\nMaxUnavailable=25%\n",
+		"[Service]\nMemoryMax=1G 2M\nCPUQuota=1.5%\n[X-Flotilla]\nMemory=1.5G\nCPU=0.25\nRuntime=podman\nImage=a.b:5/c/d:e@sha256:00\nHandover=start-first\nReschedule=on-failure\nReplaces=a*\n",
 	} {
 		f.Add([]byte(s))
 	}

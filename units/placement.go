@@ -23,20 +23,37 @@ const (
 	optMachineOf
 	optMetadata
 	optConflicts
+	optReplaces
 	optGlobal
-	optFence
+	optFence // the first that fleet had not
+	optMaxPerHost
+	optSpread
+	optPrefer
+	optMemory
+	optCPU
+	optRuntime
+	optImage
+	optHandover
+	optReschedule
+	optMaxUnavailable
 	optCount
 )
 
-// currentNames are the options of [X-Flotilla], indexed by option.
+// currentNames are the options of [X-Flotilla], indexed by option; those before optFence are also [X-Fleet]'s.
 func currentNames() [optCount]string {
-	return [optCount]string{"MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Global", "Fence"}
+	return [optCount]string{
+		"MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Replaces", "Global", "Fence", "MaxPerHost", "Spread", "Prefer",
+		"Memory", "CPU", "Runtime", "Image", "Handover", "Reschedule", "MaxUnavailable",
+	}
 }
+
+// bootID is what fleet called MachineID at first.
+const bootID = "X-ConditionMachineBootID"
 
 // deprecated returns the option that fleet's oldest names stand for.
 func deprecated(name string) (option, bool) {
 	switch name {
-	case "X-ConditionMachineID":
+	case "X-ConditionMachineID", bootID:
 		return optMachineID, true
 	case "X-ConditionMachineOf":
 		return optMachineOf, true
@@ -46,6 +63,26 @@ func deprecated(name string) (option, bool) {
 		return optConflicts, true
 	}
 	return 0, false
+}
+
+// words reports whether the values of an option hold no blanks, so that several stand on a line without quotes.
+func (o option) words() bool {
+	switch o {
+	case optMachineOf, optConflicts, optReplaces, optSpread, optImage:
+		return true
+	default:
+		return false
+	}
+}
+
+// literal reports whether the values of an option are numbers and fixed words, in which % is no specifier.
+func (o option) literal() bool {
+	switch o {
+	case optMaxPerHost, optMemory, optCPU, optRuntime, optHandover, optReschedule, optMaxUnavailable:
+		return true
+	default:
+		return false
+	}
 }
 
 // Requirements reads the placement options of the file's [X-Flotilla] or
@@ -66,9 +103,6 @@ func (f *File) requirements() *placement {
 	p := &placement{faults: faults{file: string(f.Name)}, file: f}
 	p.findSection()
 	p.misplaced()
-	if p.section == "" {
-		return p
-	}
 	for _, o := range f.Options {
 		if o.Section == p.section {
 			p.collect(o)
@@ -78,10 +112,23 @@ func (f *File) requirements() *placement {
 		MachineID: p.machineID(),
 		MachineOf: p.machineOf(),
 		Metadata:  p.metadata(),
-		Conflicts: p.conflicts(),
+		Prefer:    p.prefer(),
+		Conflicts: p.globs(optConflicts),
+		Replaces:  p.replaces(),
 		Global:    p.boolean(optGlobal),
 		Fence:     p.boolean(optFence),
+
+		MaxPerHost: p.count(optMaxPerHost),
+		Spread:     p.spread(),
+		Memory:     p.memory(),
+		CPU:        p.cpu(),
+
+		Handover:       p.handover(),
+		Reschedule:     p.choice(optReschedule, "no", "on-failure") == "on-failure",
+		MaxUnavailable: p.maxUnavailable(),
 	}
+	p.result.Images = p.images()
+	p.result.Runtime = p.runtime(p.result.Images)
 	p.combinations(p.result)
 	return p
 }
@@ -99,8 +146,9 @@ type placement struct {
 type setting struct {
 	value string
 	line  int
-	open  bool // holds what only an instance of this template settles
-	plain bool // was written without quotes
+	name  string // of the option, as it was written
+	open  bool   // holds what only an instance of this template settles
+	plain bool   // was written without quotes
 }
 
 // findSection settles which section counts and refuses misspelt ones, which
@@ -171,6 +219,9 @@ func (p *placement) misplaced() {
 
 // collect adds the values of one assignment; an empty one resets the option.
 func (p *placement) collect(o Option) {
+	if p.full() {
+		return
+	}
 	opt, ok := p.lookup(o)
 	if !ok {
 		return
@@ -179,30 +230,34 @@ func (p *placement) collect(o Option) {
 		p.set[opt] = nil
 		return
 	}
-	value, msg, hint := specifiers(o.Value, o.Name+"=", p.file.Name)
-	if msg != "" {
-		p.add(o.Line, hint, "%s", msg)
-		return
+	value := o.Value
+	if !opt.literal() {
+		var msg, hint string
+		if value, msg, hint = specifiers(o.Value, o.Name+"=", p.file.Name); msg != "" {
+			p.add(o.Line, hint, "%s", msg)
+			return
+		}
 	}
 	list, ok := words(value)
 	if !ok {
 		p.add(o.Line, `write one value without quotes, or "a" "b"`, "%s= has quotes that do not pair up around its values", o.Name)
 		return
 	}
+	s := setting{
+		line: o.Line, name: o.Name, plain: !strings.Contains(value, `"`),
+		open: p.file.Name.IsTemplate() && !opt.literal() && strings.Contains(o.Value, "%"),
+	}
 	for _, word := range list {
 		values := []string{strings.Trim(word, whitespace)}
-		if opt == optMachineOf || opt == optConflicts { // unit names hold no blanks
+		if opt.words() {
 			values = strings.Fields(word)
 		}
 		if len(values) == 0 || values[0] == "" {
 			p.add(o.Line, "remove it or write a value", "%s= has an empty value", o.Name)
 			continue
 		}
-		for _, v := range values {
-			p.store(opt, setting{
-				value: v, line: o.Line, plain: !strings.Contains(value, `"`),
-				open: p.file.Name.IsTemplate() && strings.Contains(o.Value, "%"),
-			})
+		for _, s.value = range values {
+			p.store(opt, s)
 		}
 	}
 }
@@ -210,33 +265,37 @@ func (p *placement) collect(o Option) {
 // store adds one value to an option.
 func (p *placement) store(opt option, s setting) {
 	if len(p.set[opt]) == maxValues {
-		p.add(s.line, "use a label or a glob that covers them", "%s= has more than %d values", currentNames()[opt], maxValues)
+		p.tooMany(opt, s.line)
 		return
 	}
 	p.set[opt] = append(p.set[opt], s)
 }
 
+func (p *placement) tooMany(opt option, line int) {
+	p.add(line, "use a label or a glob that covers them", "%s= has more than %d values", currentNames()[opt], maxValues)
+}
+
 // lookup finds the option that an assignment sets, or explains why there is none.
 func (p *placement) lookup(o Option) (option, bool) {
-	names := currentNames()
+	all := currentNames()
+	names := all[:]
+	if p.section == OldSection {
+		names = all[:optFence]
+	}
 	old, isOld := deprecated(o.Name)
-	opt := option(slices.Index(names[:], o.Name))
+	opt := option(slices.Index(all[:], o.Name))
 	switch {
-	case opt == optFence && p.section == OldSection:
-		p.add(o.Line, "rename the section to [X-Flotilla]", "Fence= is not an option of [X-Fleet]")
+	case opt >= optFence && p.section == OldSection:
+		p.add(o.Line, "rename the section to [X-Flotilla]", "%s= is not an option of [X-Fleet]", o.Name)
 	case opt >= 0:
 		return opt, true
 	case isOld && p.section == OldSection:
 		return old, true
 	case isOld:
-		p.add(o.Line, "write "+names[old]+"=", "%s= is an old name that only [X-Fleet] knows", o.Name)
-	case o.Name == "X-ConditionMachineBootID":
-		p.add(o.Line, "pin the unit with MachineID=", "X-ConditionMachineBootID= is not supported: a boot id changes at every boot")
-	case o.Name == "Replaces":
-		p.add(o.Line, "use Conflicts=, and stop the other unit by hand", "Replaces= is not supported: no unit may push another off its host")
+		p.add(o.Line, "write "+all[old]+"=", "%s= is an old name that only [X-Fleet] knows", o.Name)
 	default:
-		hint := "options of this section: " + strings.Join(names[:], ", ")
-		if near := Suggest(o.Name, names[:]); near != "" {
+		hint := "options of this section: " + strings.Join(names, ", ")
+		if near := Suggest(o.Name, names); near != "" {
 			hint = "did you mean " + near + "=?"
 		}
 		p.add(o.Line, hint, "unknown option %s in [%s]", printable(o.Name), p.section)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Requirements are the placement options of a unit. The lists are sorted and
-// free of repetitions; the zero value means that any host will do.
+// Requirements are the placement options of a unit. The lists are sorted (but Spread, whose order is the
+// file's) and free of repetitions; the zero value means that any host will do.
 type Requirements struct {
 	MachineID string        // full machine id, or its first eight digits
 	MachineOf []Name        // units that must all be placed on the same host
@@ -94,16 +94,87 @@ type Requirement struct {
 // Match reports whether a host with these labels satisfies the requirement.
 func (r Requirement) Match(labels map[string]string) bool {
 	v, ok := labels[r.Key]
-	return ok && slices.Contains(r.Values, v)
+	switch r.Op {
+	case In:
+		return ok && slices.Contains(r.Values, v)
+	case NotIn:
+		return !ok || !slices.Contains(r.Values, v)
+	case Exists:
+		return ok
+	case NotExists:
+		return !ok
+	default:
+		return ok && r.ordered(v)
+	}
 }
 
-// String returns the requirement for messages: key=value, or key=a or key=b.
+// ordered reports whether the label's value stands as it should to the number that is asked for.
+func (r Requirement) ordered(value string) bool {
+	if len(r.Values) == 0 {
+		return false
+	}
+	c, ok := compareNumbers(value, r.Values[0])
+	switch r.Op {
+	case Less:
+		return ok && c < 0
+	case LessEqual:
+		return ok && c <= 0
+	case Greater:
+		return ok && c > 0
+	case GreaterEqual:
+		return ok && c >= 0
+	default:
+		return false
+	}
+}
+
+// Negative reports whether a host that does not match has something, instead of lacking it.
+func (r Requirement) Negative() bool { return r.Op == NotIn || r.Op == NotExists }
+
+// Opposite is what a host has that a negative requirement keeps off: key=value for key!=value, key for !key.
+// Other requirements stay as they are.
+func (r Requirement) Opposite() Requirement {
+	switch r.Op {
+	case NotIn:
+		r.Op = In
+	case NotExists:
+		r.Op = Exists
+	default:
+	}
+	return r
+}
+
+// String returns the requirement for messages, much as unit files write it: key=value, key=a or key=b, cores>=4.
 func (r Requirement) String() string {
+	switch r.Op {
+	case In:
+		return r.join("=", " or ")
+	case NotIn:
+		return r.join("!=", " and ")
+	case Exists:
+		return r.Key
+	case NotExists:
+		return "!" + r.Key
+	case Less:
+		return r.join("<", "")
+	case LessEqual:
+		return r.join("<=", "")
+	case Greater:
+		return r.join(">", "")
+	case GreaterEqual:
+		return r.join(">=", "")
+	default:
+		return r.join("?", "")
+	}
+}
+
+// join writes the key with each value.
+func (r Requirement) join(sign, between string) string {
 	out := make([]string, len(r.Values))
 	for i, v := range r.Values {
-		out[i] = r.Key + "=" + v
+		out[i] = r.Key + sign + v
 	}
-	return strings.Join(out, " or ")
+	return strings.Join(out, between)
 }
 
 // shortID is the length of the abbreviated machine id that lists show.
@@ -151,8 +222,6 @@ func (r Requirements) ConflictsWith(self, other Name) bool {
 	}
 	return false
 }
-
-func compareKeys(a, b Requirement) int { return strings.Compare(a.Key, b.Key) }
 
 // sortedSet returns the distinct values in order; it may return values itself
 // when they already are.

@@ -5,22 +5,33 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"unicode"
 )
 
+// machineID is the machine that the unit is pinned to. As in fleet, a newer name of the option beats an older one in
+// [X-Fleet], and of several values of one name the first counts; [X-Flotilla] refuses two that differ.
 func (p *placement) machineID() string {
-	id := ""
-	for i, s := range p.set[optMachineID] {
+	var chosen *setting
+	for _, s := range p.set[optMachineID] {
 		if !s.open && !isMachineID(s.value) {
-			p.add(s.line, "write the 32 hexadecimal digits of /etc/machine-id, or the first 8", "MachineID=%s is not a machine id", printable(s.value))
+			p.add(s.line, "write the 32 hexadecimal digits of /etc/machine-id, or the first 8", "%s=%s is not a machine id", s.name, printable(s.value))
 		}
-		if i > 0 && s.value != id {
-			p.add(s.line, "keep one of them, or use MachineMetadata=", "MachineID= is set to another machine on line %d", p.set[optMachineID][0].line)
-			return id
+		switch {
+		case chosen == nil, idRank(s.name) < idRank(chosen.name):
+			chosen = &s
+		case p.section == Section && s.value != chosen.value:
+			p.add(s.line, "keep one of them, or use MachineMetadata=", "MachineID= is set to another machine on line %d", chosen.line)
+			return chosen.value
 		}
-		id = s.value
 	}
-	return id
+	if chosen == nil {
+		return ""
+	}
+	return chosen.value
+}
+
+// idRank orders the names that MachineID has had, the one that counts most first.
+func idRank(name string) int {
+	return slices.Index([]string{"MachineID", "X-ConditionMachineID", bootID}, name)
 }
 
 // maxPeers is how many units MachineOf may name: an order rests on each of them, and one
@@ -50,71 +61,31 @@ func (p *placement) machineOf() []Name {
 	out = sortedSet(out)
 	if len(out) > maxPeers {
 		p.add(p.lastLine(optMachineOf), "name one unit that is with the others already", "MachineOf= names %d units, %d is the most", len(out), maxPeers)
+		return nil
 	}
 	return out
 }
 
-func (p *placement) metadata() []Requirement {
-	var out []Requirement
-	for _, s := range p.set[optMetadata] {
-		key, value, ok := strings.Cut(s.value, "=")
-		looks := s.looksWrong()
-		if !ok || looks != "" || CheckLabel(key, value) != nil {
-			p.add(s.line, cmp.Or(looks, metadataHint(s.value)), "MachineMetadata=%s is malformed", printable(s.value))
-			continue
-		}
-		i := slices.IndexFunc(out, func(r Requirement) bool { return r.Key == key })
-		if i < 0 {
-			out = append(out, Requirement{Key: key})
-			i = len(out) - 1
-		}
-		out[i].Values = append(out[i].Values, value)
-	}
-	slices.SortFunc(out, compareKeys)
-	for i := range out {
-		out[i].Values = sortedSet(out[i].Values)
-	}
-	return out
-}
-
-// looksWrong is the hint for a label written in a way that other languages read otherwise, and that
-// no host's label would ever match; "" for any other.
-func (s setting) looksWrong() string {
-	switch {
-	case !s.plain:
-	case strings.HasPrefix(s.value, "'"), strings.Contains(s.value, "='"):
-		return `write key=value or "key=value"; single quotes would be part of it`
-	case strings.Contains(s.value, "=!"):
-		return `write key=value; other comparisons are not known, and a value that begins with ! stands in double quotes`
-	case strings.Contains(s.value, " #"), strings.Contains(s.value, "\t#"), strings.Contains(s.value, " ; "):
-		return "put the comment on a line of its own, or the value in double quotes"
-	}
-	return ""
-}
-
-func metadataHint(value string) string {
-	switch {
-	case strings.Count(value, "=") > 1:
-		return `write key=value, and several as "a=1" "b=2"`
-	case strings.ContainsAny(value, "!<>~"):
-		return "write key=value; other comparisons are not known"
-	case strings.Contains(value, " =") || strings.Contains(value, "= "):
-		return "remove the blanks around the ="
-	case strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return "remove the character that cannot be seen"
-	}
-	return "write key=value"
-}
-
-func (p *placement) conflicts() []string {
+// globs reads Conflicts= or Replaces=.
+func (p *placement) globs(opt option) []string {
 	var out []string
-	for _, s := range p.set[optConflicts] {
-		if p.fault("Conflicts", s, checkGlob(s.value)) {
+	for _, s := range p.set[opt] {
+		if p.fault(currentNames()[opt], s, checkGlob(s.value)) {
 			continue
 		}
 		out = append(out, s.value)
 	}
 	return sortedSet(out)
+}
+
+// replaces reads Replaces=. A glob may match the unit's own name, which is not meant then.
+func (p *placement) replaces() []string {
+	for _, s := range p.set[optReplaces] {
+		if p.itself(Name(s.value)) {
+			p.add(s.line, "name the units that should leave its host", "Replaces= names the unit itself")
+		}
+	}
+	return p.globs(optReplaces)
 }
 
 // itself reports whether n is the unit of the file or, of a template, what its instances are checked as.
@@ -139,11 +110,64 @@ func (p *placement) boolean(opt option) bool {
 	result := false
 	for _, s := range p.set[opt] {
 		value, ok := parseBool(s.value)
-		if !ok {
+		switch {
+		case !ok:
 			p.add(s.line, "write yes or no", "%s=%s is not a boolean", currentNames()[opt], printable(s.value))
-			continue
+		case value && p.section == OldSection && strings.EqualFold(s.value, "y"):
+			p.add(s.line, "write yes or no", "%s=%s was no for fleet", currentNames()[opt], s.value)
+		default:
+			result = value
 		}
-		result = value
 	}
 	return result
+}
+
+// choice reads an option that has one of a few values; the last assignment wins, but every one must be valid.
+func (p *placement) choice(opt option, known ...string) string {
+	result := ""
+	for _, s := range p.set[opt] {
+		if !slices.Contains(known, s.value) {
+			hint := "write " + strings.Join(known, " or ")
+			if near := Suggest(s.value, known); near != "" {
+				hint = "did you mean " + near + "?"
+			}
+			p.add(s.line, hint, "%s=%s is not known", currentNames()[opt], printable(s.value))
+			continue
+		}
+		result = s.value
+	}
+	return result
+}
+
+// handover reads Handover=.
+func (p *placement) handover() Handover {
+	if p.choice(optHandover, StopFirst.String(), StartFirst.String()) == StartFirst.String() {
+		return StartFirst
+	}
+	return StopFirst
+}
+
+// maxSpread is how many labels a family may be spread over.
+const maxSpread = 8
+
+// spread reads Spread=label and Spread=label:hard.
+func (p *placement) spread() []Spread {
+	var out []Spread
+	for _, s := range p.set[optSpread] {
+		label, kind, marked := strings.Cut(s.value, ":")
+		switch i := slices.IndexFunc(out, func(o Spread) bool { return o.Label == label }); {
+		case marked && kind != "hard":
+			p.add(s.line, "write Spread="+cmp.Or(label, "zone")+":hard, or without :hard where a host may be taken all the same", "Spread=%s is malformed", printable(s.value))
+		case !labelKey(label):
+			p.add(s.line, cmp.Or(keyHint(label), "write the key of a label, as in Spread=zone or Spread=zone:hard"), "Spread=%s is malformed", printable(s.value))
+		case i >= 0 && out[i].Hard != marked:
+			p.add(s.line, "keep one of them", "Spread= names %s twice, with and without :hard", label)
+		case i < 0:
+			out = append(out, Spread{Label: label, Hard: marked})
+		}
+	}
+	if len(out) > maxSpread {
+		p.add(p.lastLine(optSpread), "keep those that matter", "Spread= names %d labels, %d is the most", len(out), maxSpread)
+	}
+	return out
 }

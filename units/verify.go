@@ -161,6 +161,7 @@ func (v *verifier) service() {
 		v.refuse("Service", "add BusName=", "Type=dbus needs BusName=")
 	}
 	v.choices()
+	v.limits()
 	v.programs()
 }
 

@@ -93,7 +93,7 @@ func (g *given) add(path string) error {
 	found, names := false, map[string]bool{}
 	for _, e := range entries {
 		names[e.Name()] = true
-		if !e.IsDir() && isUnitFile(e.Name()) {
+		if !e.IsDir() && (isUnit(e.Name()) || isMisspelt(e.Name())) {
 			found = true
 			faults = append(faults, g.addFile(filepath.Join(path, e.Name())))
 		}
@@ -117,19 +117,6 @@ func (g *given) strayFolder(dir, folder string, names map[string]bool) error {
 		return nil
 	}
 	return fmt.Errorf("%s: its unit file %s is not beside it (put it there, or move the folder away)", filepath.Join(dir, folder), unit)
-}
-
-// isUnitFile says whether a file of a folder is meant to be a unit: others may lie there, too.
-func isUnitFile(file string) bool {
-	if strings.HasPrefix(file, ".") || strings.HasSuffix(file, "~") {
-		return false
-	}
-	_, err := units.ParseName(file)
-	if err == nil || units.Mangle(file) == file {
-		return true
-	}
-	var fault *units.Error
-	return errors.As(err, &fault) && strings.Contains(file, ".") && strings.HasPrefix(fault.Hint, "did you mean")
 }
 
 // addFile reads one unit file.

@@ -2,9 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -45,28 +42,12 @@ func (u *unitFile) readDropIns() error {
 	return err
 }
 
-// dropInFolder reads a folder of drop-ins; one that is not there holds none. Hidden files and an editor's
-// copies are passed over, as systemd does; what else it would pass over is refused later.
+// dropInFolder reads a folder of drop-ins; one that is not there holds none.
 func dropInFolder(path string) (units.DropIns, error) {
-	entries, err := os.ReadDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if !exists(path) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read drop-ins: %w", err)
-	}
-	var out units.DropIns
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") || strings.HasSuffix(e.Name(), "~") {
-			continue
-		}
-		raw, err := readRegular(filepath.Join(path, e.Name()))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, units.DropIn{Name: e.Name(), Raw: raw})
-	}
-	return out, nil
+	return readDropIns(path)
 }
 
 // verify says what is wrong with the unit, with the paths at which its files lie.

@@ -129,8 +129,11 @@ func (x cause) phrase(req *units.Requirements) (one, many string) {
 	case isOtherMachine:
 		return "is not machine " + req.MachineID, "are not machine " + req.MachineID
 	case lacksLabel:
-		r := req.Metadata[x.nth].String()
-		return "lacks label " + r, "lack label " + r
+		r := req.Metadata[x.nth]
+		if r.Negative() {
+			return "has label " + r.Opposite().String(), "have label " + r.Opposite().String()
+		}
+		return "lacks label " + r.String(), "lack label " + r.String()
 	case lacksPeer:
 		peer := req.MachineOf[x.nth]
 		return fmt.Sprintf("does not hold %s (MachineOf)", peer), fmt.Sprintf("do not hold %s (MachineOf)", peer)

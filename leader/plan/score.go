@@ -32,7 +32,7 @@ func signature(req *units.Requirements) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%q", req.MachineID)
 	for _, r := range req.Metadata {
-		fmt.Fprintf(&b, " %q%q", r.Key, r.Values)
+		fmt.Fprintf(&b, " %q%d%q", r.Key, r.Op, r.Values)
 	}
 	return b.String()
 }
