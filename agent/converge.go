@@ -61,7 +61,7 @@ type Wanted struct {
 	cluster.Placement
 	Refused string // why the order cannot be obeyed at all; then the rest is empty
 	DropIn  []byte // what the drop-in must hold
-	Ready   bool   // the unit file's bytes are at hand
+	Ready   bool   // the bytes of the unit file and of its drop-ins are at hand
 	Hold    string // why it must not be started now; "" = it may
 	Images  []Image
 }
@@ -87,6 +87,7 @@ type Found struct {
 	Ours      bool       // its file and our drop-in stand in our folder
 	Blob      units.Hash // of its file, if ours
 	DropIn    []byte     // of ours
+	DropIns   units.Hash // of the user's that we wrote, as one bundle; "" = none
 	Elsewhere string     // where the host has a unit of this name of its own
 	Applied   Applied
 	Flying    Kind // the Stop, Start or Restart whose job has not ended; 0 = none
@@ -360,14 +361,14 @@ func carriedOut(boot string, p cluster.Placement) Applied {
 // files brings the unit's files to what is wanted. It says whether the rest may
 // follow; files that are about to be written count, because writes come first.
 func (r *round) files(name cluster.Unit, w Wanted, f Found) bool {
-	if f.Ours && f.Blob == w.Blob && bytes.Equal(dropInBody(f.DropIn), dropInBody(w.DropIn)) {
+	if f.Ours && f.Blob == w.Blob && f.DropIns == w.DropIns && bytes.Equal(dropInBody(f.DropIn), dropInBody(w.DropIn)) {
 		if f.NeedReload || f.Load == "not-found" {
 			r.reload = "systemd has not read the files yet"
 		}
 		return true
 	}
 	if !w.Ready {
-		r.add(Refuse, name, "waiting for the unit file's content "+w.Blob.Short()+" from the store")
+		r.add(Refuse, name, "waiting for the unit file's content "+contents(w)+" from the store")
 		return false
 	}
 	if f.Later {
@@ -376,6 +377,14 @@ func (r *round) files(name cluster.Unit, w Wanted, f Found) bool {
 	r.add(Write, name, w.Reason)
 	r.reload = "files were written"
 	return true
+}
+
+// contents names what a placement is made of.
+func contents(w Wanted) string {
+	if w.DropIns == "" {
+		return w.Blob.Short()
+	}
+	return w.Blob.Short() + " and its drop-ins " + w.DropIns.Short()
 }
 
 // unordered keeps a unit that has no order. One that does not run is forgotten,

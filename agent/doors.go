@@ -47,19 +47,27 @@ type Timers interface {
 
 // UnitFile is one unit of ours on disk.
 type UnitFile struct {
-	Unit   cluster.Unit
-	Blob   units.Hash
-	DropIn []byte
+	Unit    cluster.Unit
+	Blob    units.Hash
+	DropIn  []byte        // that is ours
+	DropIns units.DropIns // those of the user's that we wrote
+	bundle  units.Hash    // of DropIns, as one content
 }
 
-// UnitFiles is the folder of our unit files. The drop-in is written before the
+// UnitFiles is the folder of our unit files. Our drop-in is written before the
 // file, so that no file of ours ever stands there without its mark.
 type UnitFiles interface {
+	DropInFiles
 	List() ([]UnitFile, error)
-	WriteDropIn(unit, file string, data []byte) error
 	Write(name string, data []byte) error
 	Remove(unit string) error
 	Elsewhere(name string) (path string, ok bool)
+}
+
+// DropInFiles are the drop-ins that we write. One by another hand is never touched.
+type DropInFiles interface {
+	WriteDropIn(unit, file string, data []byte) error
+	RemoveDropIn(unit, file string) error
 }
 
 // Journal reads the last lines of one run of a unit.

@@ -68,7 +68,7 @@ func (d filesDoor) List() ([]UnitFile, error) {
 	entries, err := d.Dir.List()
 	out := make([]UnitFile, len(entries))
 	for i, e := range entries {
-		out[i] = UnitFile{cluster.Unit(e.Name), units.Hash(e.Hash), e.DropIn}
+		out[i] = UnitFile{Unit: cluster.Unit(e.Name), Blob: units.Hash(e.Hash), DropIn: e.DropIn, DropIns: e.Others}
 	}
 	return out, err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flotilla/cluster"
+	"flotilla/units"
 )
 
 // DropInName is the drop-in that holds all that we add to a unit.
@@ -58,4 +59,13 @@ func dropInBody(dropIn []byte) []byte {
 // fencedDropIn reports whether a drop-in ties its unit to the fence.
 func fencedDropIn(dropIn []byte) bool {
 	return bytes.Contains(dropIn, []byte("Requisite="+FenceTarget+"\n"))
+}
+
+// bundleOf is the hash of a user's drop-ins as one content, "" of none.
+func bundleOf(d units.DropIns) units.Hash {
+	bundle, err := d.Bundle()
+	if err != nil || bundle == nil {
+		return ""
+	}
+	return units.HashOf(bundle)
 }

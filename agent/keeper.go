@@ -91,6 +91,9 @@ func named(v cluster.View) map[units.Hash]bool {
 	for _, p := range v.Place {
 		if p.State != cluster.Gone {
 			out[p.Blob] = true
+			if p.DropIns != "" {
+				out[p.DropIns] = true
+			}
 		}
 	}
 	return out
@@ -137,6 +140,26 @@ func (k *keeper) content(h units.Hash) ([]byte, error) {
 		k.kick.ring()
 	}
 	return nil, fmt.Errorf("content %s is not at hand on this host", h.Short())
+}
+
+// dropIns are the drop-ins that a bundle holds; "" holds none. One that is not written as this flotilla writes
+// it is refused: what is on disk could never be compared with it.
+func (k *keeper) dropIns(h units.Hash) (units.DropIns, error) {
+	if h == "" {
+		return nil, nil
+	}
+	raw, err := k.content(h)
+	if err != nil {
+		return nil, err
+	}
+	d, err := units.ParseDropIns(raw)
+	if err == nil && bundleOf(d) != h {
+		err = errors.New("they are not in the form in which this version of flotilla writes them")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("drop-ins %s: %w", h.Short(), err)
+	}
+	return d, nil
 }
 
 // ask wants a fresh, linearizable read; orders().read reaches the returned number

@@ -184,6 +184,7 @@ func (a *Agent) list() error {
 	}
 	files := map[cluster.Unit]UnitFile{}
 	for _, f := range found {
+		f.bundle = bundleOf(f.DropIns)
 		files[f.Unit] = f
 	}
 	changed, err := writeFenceUnits(a.doors.Files, files, a.opt.Timing.StopBudget)
@@ -254,7 +255,7 @@ func (a *Agent) noteFence(o orders, p presenceState) {
 	a.firedSeen = st.fired
 	a.reread = a.keeper.ask()
 	for name, applied := range a.ledger.of {
-		if f, ours := a.files[name]; !ours || !fencedDropIn(f.DropIn) || !applied.Launched || a.endedBefore(name, st.last) || a.oneshot(f.Blob, name) {
+		if f, ours := a.files[name]; !ours || !fencedDropIn(f.DropIn) || !applied.Launched || a.endedBefore(name, st.last) || a.oneshot(f.Blob, f.bundle, name) {
 			continue
 		}
 		applied.Launched = false
@@ -276,12 +277,19 @@ func (a *Agent) endedBefore(name cluster.Unit, fired time.Duration) bool {
 
 // oneshot reports whether a unit runs to completion. Content that is not at hand
 // counts as such: what is unknown is not started twice.
-func (a *Agent) oneshot(h units.Hash, name cluster.Unit) bool {
+func (a *Agent) oneshot(h, dropIns units.Hash, name cluster.Unit) bool {
 	raw, err := a.keeper.content(h)
 	if err != nil {
 		return true
 	}
 	f, err := units.Parse(name, raw)
+	if err != nil || dropIns == "" {
+		return err != nil || f.Oneshot()
+	}
+	d, err := a.keeper.dropIns(dropIns)
+	if err == nil {
+		f, err = f.With(d)
+	}
 	return err != nil || f.Oneshot()
 }
 
@@ -296,7 +304,7 @@ func (a *Agent) want(o orders, p presenceState, lone bool) Want {
 		one := Wanted{Placement: order}
 		if order.State != cluster.Gone {
 			one.DropIn = DropIn(a.opt.Host, name, order, a.opt.Timing.StopBudget)
-			one.Ready = a.keeper.isReady(order.Blob)
+			one.Ready = a.keeper.isReady(order.Blob) && (order.DropIns == "" || a.keeper.isReady(order.DropIns))
 			one.Hold = a.hold(name, order, o, p, lone)
 			if one.Ready && a.doors.Images != nil {
 				one.Images = a.needs(name, order)
@@ -315,7 +323,7 @@ func (a *Agent) hold(name cluster.Unit, order cluster.Placement, o orders, p pre
 	switch {
 	case order.Fence:
 		return a.holdFenced(o, p)
-	case lone && a.oneshot(order.Blob, name):
+	case lone && a.oneshot(order.Blob, order.DropIns, name):
 		return "waiting for the store: one-shots are not started from the last orders after a boot"
 	}
 	return ""
@@ -343,7 +351,7 @@ func (a *Agent) have(v cluster.View) Have {
 	for name := range a.names {
 		f := Found{Observed: a.seen[name], Applied: a.ledger.of[name], Flying: a.flying[name].verb}
 		if own, ok := a.files[name]; ok {
-			f.Ours, f.Blob, f.DropIn = true, own.Blob, own.DropIn
+			f.Ours, f.Blob, f.DropIn, f.DropIns = true, own.Blob, own.DropIn, own.bundle
 		}
 		if _, ordered := v.Place[name]; ordered {
 			f.Elsewhere = a.hosts(name)

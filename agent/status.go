@@ -53,7 +53,7 @@ func (a *Agent) statusOf(name cluster.Unit, order *cluster.Placement) cluster.St
 		st.State = units.State{Load: "not-found", Active: "inactive", Sub: "dead"}
 	}
 	if f, ok := a.files[name]; ok {
-		st.Blob, st.DropIn = f.Blob, units.HashOf(f.DropIn)
+		st.Blob, st.DropIn, st.DropIns = f.Blob, units.HashOf(f.DropIn), f.bundle
 	}
 	if order == nil {
 		st.Generation, st.Order, st.Orphan = 0, 0, true

@@ -134,6 +134,7 @@ func (d viewDisk) sweep(m Memory) error {
 	named := map[string]bool{}
 	for _, p := range m.View.Place {
 		named[string(p.Blob)] = true
+		named[string(p.DropIns)] = true
 	}
 	entries, err := os.ReadDir(filepath.Join(d.dir, "blob"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -130,21 +131,27 @@ func checkChange(c Change) error {
 	if c.IfMatch < mustNotExist {
 		return Refuse(http.StatusBadRequest, "write the revision of an earlier answer, or -1 for: must not exist", "%s: if_match=%d", name, c.IfMatch)
 	}
-	if c.Delete && (c.Content != nil || c.Target != nil || c.Restart) {
+	if c.Delete && (c.Content != nil || c.DropIns != nil || c.Target != nil || c.Restart) {
 		return Refuse(http.StatusBadRequest, "send two changes", "%s: delete goes with nothing else", name)
 	}
+	if c.Template && (c.Content == nil || !name.IsInstance()) {
+		return Refuse(http.StatusBadRequest, "leave template out", "%s: template goes with the content of an instance", name)
+	}
+	if len(c.Applied) > maxApplied || strings.ContainsFunc(c.Applied, unicode.IsControl) {
+		return Refuse(http.StatusBadRequest, "use the path of a folder, or a short name", "%s: applied is longer than %d bytes or has characters that cannot be seen", name, maxApplied)
+	}
+	var dropIns units.DropIns
+	if c.DropIns != nil {
+		dropIns = listed(*c.DropIns)
+	}
 	if c.Content == nil {
-		return nil
+		return cited(c, units.VerifyDropIns(name, dropIns))
 	}
-	err = units.Verify(name, []byte(*c.Content))
-	var faults units.Errors
-	if errors.As(err, &faults) && c.File != "" {
-		for _, f := range faults {
-			f.File = c.File
-		}
-	}
-	return err
+	return cited(c, units.VerifyWith(name, []byte(*c.Content), dropIns))
 }
+
+// maxApplied is the longest name of a set of files, in bytes: that of a path.
+const maxApplied = 4096
 
 // asksOfHosts is the participle of what a change asks hosts to do, "" when it asks nothing of them.
 func (c Change) asksOfHosts() string {
@@ -179,9 +186,10 @@ func (s *Server) applyChanges(r *http.Request, batch []Change, indexes []int, re
 		return down
 	}
 	by, placed := s.note(r, ""), s.placed(names)
+	read := func(h units.Hash) ([]byte, error) { return s.opt.Store.Blob(ctx, h) }
 	outcomes := s.opt.Store.EditUnits(ctx, names, func(k int, head *cluster.UnitHead) (Edit, error) {
 		i := indexes[k]
-		w := wish{Change: batch[i], by: by, placed: placed[names[k]]}
+		w := wish{Change: batch[i], by: by, placed: placed[names[k]], read: read}
 		if request != "" {
 			w.request = fmt.Sprintf("%s/%d", request, i)
 		}

@@ -128,6 +128,13 @@ func (c *Client) Content(ctx context.Context, name string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
+// DropIns are the unit's drop-ins as they were submitted, by name.
+func (c *Client) DropIns(ctx context.Context, name string) ([]DropIn, error) {
+	var out []DropIn
+	err := list(ctx, c, "/v1/units/"+url.PathEscape(name)+"/dropins", nil, func(d DropIn) error { out = append(out, d); return nil })
+	return out, err
+}
+
 // Change sends a batch and returns one Result each, in order. It is sent under one request
 // id, and once more when the connection breaks before the answer came.
 func (c *Client) Change(ctx context.Context, changes []Change) ([]Result, error) {
@@ -154,6 +161,11 @@ func (c *Client) Change(ctx context.Context, changes []Change) ([]Result, error)
 
 // sendable refuses content that JSON would change on its way. The error is a *units.Error.
 func sendable(ch Change) error {
+	if ch.DropIns != nil {
+		if err := units.VerifyDropIns(units.Name(ch.Name), listed(*ch.DropIns)); err != nil {
+			return cited(ch, err)
+		}
+	}
 	if ch.Content == nil || utf8.ValidString(*ch.Content) {
 		return nil
 	}

@@ -41,6 +41,7 @@ func (e *Error) Error() string {
 // Codes that programs branch on; docs/api.md lists all.
 const (
 	CodeNotFound    = "not-found"
+	CodeConflict    = "conflict"
 	CodeUnavailable = "unavailable"
 	CodeTimeout     = "timeout" // a write was sent and not confirmed
 )
@@ -57,7 +58,7 @@ func code(status int) string {
 	case http.StatusMethodNotAllowed:
 		return "no-such-method"
 	case http.StatusConflict, http.StatusPreconditionFailed:
-		return "conflict"
+		return CodeConflict
 	case http.StatusRequestEntityTooLarge:
 		return "too-large"
 	case http.StatusServiceUnavailable, http.StatusBadGateway:

@@ -78,6 +78,9 @@ func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanatio
 	if head != nil {
 		by := head.Spec.By
 		out.add("%s wanted it %s at %s", cmp.Or(by.Who, "somebody"), v.Target, clock(by.When))
+		if v.Outdated {
+			out.add("outdated: its template changed; flotilla apply %s", v.Template)
+		}
 	}
 	var silent []Instance
 	for _, i := range v.Instances {

@@ -31,6 +31,7 @@ type hostFact struct {
 type headFact struct {
 	target       units.Target
 	blob         units.Hash
+	dropIns      units.Hash
 	run, restart int64
 	who          string
 }
@@ -53,7 +54,7 @@ func factsOf(c *cluster.Snapshot, last *facts) *facts {
 		heads: make(map[cluster.Unit]headFact, len(c.Units)), units: make(map[cluster.Where]unitFact, len(c.Placed)),
 	}
 	for name, u := range c.Units {
-		f.heads[name] = headFact{u.Spec.Target, u.Spec.Blob, u.Spec.Run, u.Spec.Restart, u.Spec.By.Who}
+		f.heads[name] = headFact{u.Spec.Target, u.Spec.Blob, u.Spec.DropIns, u.Spec.Run, u.Spec.Restart, u.Spec.By.Who}
 	}
 	for id, h := range c.Hosts {
 		if h.Info == nil {
@@ -146,6 +147,8 @@ func (f *facts) diffHeads(next *facts, add adder) {
 			add(EventUnit, string(name), "", "submitted by %s, wanted %s", h.who, h.target)
 		case old.blob != h.blob:
 			add(EventUnit, string(name), "", "content replaced by %s, wanted %s", h.who, h.target)
+		case old.dropIns != h.dropIns:
+			add(EventUnit, string(name), "", "drop-ins replaced by %s, wanted %s", h.who, h.target)
 		case old.target != h.target || old.run != h.run:
 			add(EventUnit, string(name), "", "wanted %s by %s", h.target, h.who)
 		case old.restart != h.restart:

@@ -23,7 +23,7 @@ func (s *Server) putUnit(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, Refuse(http.StatusBadRequest, "use DELETE", "%s: PUT does not delete", name))
 		return
 	}
-	c.Name, c.Replace = name, c.Replace || c.Content != nil
+	c.Name, c.Replace = name, c.Replace || c.Content != nil || c.DropIns != nil
 	s.single(w, r, c)
 }
 

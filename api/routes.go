@@ -49,6 +49,7 @@ func (s *Server) routes() []route {
 		{"PUT /v1/units/{name}", s.putUnit, here, storeWait, RoleAdmin},
 		{"DELETE /v1/units/{name}", s.deleteUnit, here, storeWait, RoleAdmin},
 		{"GET /v1/units/{name}/content", s.content, mirrored, storeWait, RoleHost},
+		{"GET /v1/units/{name}/dropins", s.dropIns, mirrored, storeWait, RoleHost},
 		{"POST /v1/changes", s.changes, here, 0, RoleAdmin},
 		{"GET /v1/hosts", s.listHosts, mirrored, 0, RoleHost},
 		{"GET /v1/hosts/{host}", s.host, mirrored, storeWait, RoleHost},

@@ -24,13 +24,14 @@ type Mirror interface {
 	Err() error
 }
 
-// Edit is what a user's change makes of a unit head: Spec nil deletes it, Blob is
-// content that the new head names. Keep changes nothing.
+// Edit is what a user's change makes of a unit head: Spec nil deletes it, Blob and Bundle are
+// contents that the new head names, nil where the store has them. Keep changes nothing.
 type Edit struct {
-	Keep bool
-	Spec *cluster.UnitSpec
-	Blob []byte
-	By   cluster.Note // who deletes
+	Keep   bool
+	Spec   *cluster.UnitSpec
+	Blob   []byte
+	Bundle []byte       // of the user's drop-ins
+	By     cluster.Note // who deletes
 }
 
 // Outcome is what became of an Edit.

@@ -14,7 +14,10 @@ type Unit struct {
 	Target      units.Target `json:"target"` // what the user wants
 	State       units.Target `json:"state"`  // what was reached, in the same words
 	Hash        units.Hash   `json:"hash"`
+	DropIns     units.Hash   `json:"dropins,omitempty"` // of all its drop-ins together; empty = it has none
 	Template    string       `json:"template,omitempty"`
+	Outdated    bool         `json:"outdated,omitempty"` // its template is another now than it was made of
+	Applied     string       `json:"applied,omitempty"`  // the set of files of which flotilla apply made it
 	Global      bool         `json:"global,omitempty"`
 	Fence       bool         `json:"fence,omitempty"`
 	Revision    int64        `json:"revision"` // of the head: what If-Match compares
@@ -35,6 +38,7 @@ type Instance struct {
 	Order      string     `json:"order,omitempty"` // loaded, launched, draining, gone; empty for an orphan
 	Generation int64      `json:"generation,omitempty"`
 	Hash       units.Hash `json:"hash,omitempty"`
+	DropIns    units.Hash `json:"dropins,omitempty"` // of the drop-ins, together
 	Load       string     `json:"load"`
 	Active     string     `json:"active"` // "unknown" while the host's word cannot be believed
 	Sub        string     `json:"sub"`
@@ -123,15 +127,24 @@ type Local struct {
 // Change is one wish about one unit, part of a batch: POST /v1/changes takes them as
 // NDJSON and answers one Result each, in order. A batch is not atomic, and is safe to repeat.
 type Change struct {
-	Name    string        `json:"name"`
-	Content *string       `json:"content,omitempty"` // the unit file; absent = what the cluster has (or the template)
-	File    string        `json:"file,omitempty"`    // the name to cite in errors
-	Target  *units.Target `json:"target,omitempty"`
-	Only    Only          `json:"only,omitempty"`    // Target does not apply the other way
-	Replace bool          `json:"replace,omitempty"` // differing content, or the template's, replaces what is there (and restarts it)
-	Restart bool          `json:"restart,omitempty"`
-	Delete  bool          `json:"delete,omitempty"`
-	IfMatch int64         `json:"if_match,omitempty"` // 0 = any, -1 = must not exist
+	Name     string        `json:"name"`
+	Content  *string       `json:"content,omitempty"`  // the unit file; absent = what the cluster has (or the template)
+	DropIns  *[]DropIn     `json:"dropins,omitempty"`  // absent = what it has; empty = none. Without content, those that an instance has beside its template's
+	File     string        `json:"file,omitempty"`     // the name to cite in errors
+	Template bool          `json:"template,omitempty"` // the content is that of the instance's template
+	Applied  string        `json:"applied,omitempty"`  // the set of files that the change belongs to
+	Target   *units.Target `json:"target,omitempty"`
+	Only     Only          `json:"only,omitempty"`    // Target does not apply the other way
+	Replace  bool          `json:"replace,omitempty"` // differing content or drop-ins, or the template's, replace what is there (and restart it)
+	Restart  bool          `json:"restart,omitempty"`
+	Delete   bool          `json:"delete,omitempty"`
+	IfMatch  int64         `json:"if_match,omitempty"` // 0 = any, -1 = must not exist
+}
+
+// DropIn is one file of a unit's drop-in folder, UNIT.d/NAME.
+type DropIn struct {
+	Name    string `json:"name"` // ends in .conf
+	Content string `json:"content"`
 }
 
 // Only says which way a Change's target applies; empty is both.

@@ -289,11 +289,9 @@ func withGone(names []cluster.Unit, sent []string) []cluster.Unit {
 
 // content answers with the unit file as it was submitted.
 func (s *Server) content(w http.ResponseWriter, r *http.Request) {
-	name := cluster.Unit(r.PathValue("name"))
-	var head *cluster.UnitHead
-	s.opt.Mirror.Read(func(c *cluster.Snapshot) { head = c.Units[name] })
+	head := s.head(r.PathValue("name"))
 	if head == nil {
-		s.fail(w, noUnit(string(name)))
+		s.fail(w, noUnit(r.PathValue("name")))
 		return
 	}
 	raw, err := s.opt.Store.Blob(r.Context(), head.Spec.Blob)

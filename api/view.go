@@ -22,6 +22,10 @@ func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 	if head != nil {
 		u.Target, u.Hash, u.Revision = head.Spec.Target, head.Spec.Blob, head.Rev
 		u.Template, u.Global, u.Fence = string(head.Spec.Template), head.Req.Global, head.Req.Fence
+		u.DropIns, u.Applied = head.Spec.DropIns, head.Spec.Applied
+		if t := s.Units[head.Spec.Template]; t != nil {
+			u.Outdated = head.Spec.Outdated(&t.Spec)
+		}
 		if head.File != nil {
 			u.Description, _ = head.File.Value("Unit", "Description")
 		}
@@ -73,13 +77,14 @@ func instance(h *cluster.Host, name cluster.Unit) Instance {
 	}
 	if p != nil {
 		i.Order, i.Generation, i.Why, i.Hash = p.State.String(), p.Generation, p.Reason, p.Blob
+		i.DropIns = p.DropIns
 	}
 	if h.Alive == nil {
 		i.Active, i.Sub = unknown, unknown
 		i.Message = "host " + absence(h)
 	}
 	if st, ok := h.StatusOf(name); ok {
-		i.Hash, i.Since, i.Invocation = st.Blob, st.Since, st.Invocation
+		i.Hash, i.DropIns, i.Since, i.Invocation = st.Blob, st.DropIns, st.Since, st.Invocation
 		i.Load, i.Active, i.Sub, i.Result = st.State.Load, st.State.Active, st.State.Sub, st.State.Result
 		i.Restarts, i.Orphan, i.Message, i.Tail = st.Restarts, st.Orphan, st.Message, st.Tail
 	}

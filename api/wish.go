@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 
 	"flotilla/cluster"
@@ -13,6 +14,7 @@ type wish struct {
 	by      cluster.Note
 	request string
 	placed  bool // on some host, though its head may be missing
+	read    func(units.Hash) ([]byte, error)
 }
 
 // edit decides what a change makes of a head (nil = none), with a note for the user.
@@ -33,10 +35,11 @@ func (c wish) edit(head *cluster.UnitHead, template *cluster.UnitSpec) (Edit, st
 	if head == nil && c.Only == Lower && c.Content == nil { // what is not there is not made in order to be lowered
 		return keep, "", noUnit(c.Name)
 	}
-	next, blob, note, err := nextContent(c.Change, head, template)
+	m, err := c.make(head, template)
 	if err != nil {
 		return keep, "", err
 	}
+	next := m.spec
 	old := cluster.UnitSpec{}
 	if head != nil {
 		old = head.Spec
@@ -44,11 +47,12 @@ func (c wish) edit(head *cluster.UnitHead, template *cluster.UnitSpec) (Edit, st
 	if err := moveTarget(c.Change, head, &next); err != nil {
 		return keep, "", err
 	}
+	next.Applied = cmp.Or(c.Applied, next.Applied)
 	if head != nil && next == old {
-		return keep, note, nil
+		return keep, m.note, nil
 	}
 	next.By, next.Request = c.by, c.request
-	return Edit{Spec: &next, Blob: blob}, note, nil
+	return Edit{Spec: &next, Blob: m.raw, Bundle: m.bundle}, m.note, nil
 }
 
 func (c wish) checkMatch(head *cluster.UnitHead) error {
@@ -64,52 +68,6 @@ func (c wish) checkMatch(head *cluster.UnitHead) error {
 		return Refuse(http.StatusPreconditionFailed, "read it again and repeat", "%s is at revision %d, If-Match asked for %d", c.Name, head.Rev, c.IfMatch)
 	}
 	return nil
-}
-
-// nextContent settles which bytes the head names.
-func nextContent(c Change, head *cluster.UnitHead, template *cluster.UnitSpec) (cluster.UnitSpec, []byte, string, error) {
-	name := cluster.Unit(c.Name)
-	switch {
-	case c.Content == nil && head != nil && c.Replace && template != nil && template.Blob != head.Spec.Blob:
-		next := replaced(head.Spec, template.Blob, name.Template())
-		return next, nil, "replaced by " + string(name.Template()) + restarting(head.Spec), nil
-	case c.Content == nil && head != nil:
-		return head.Spec, nil, "", nil
-	case c.Content == nil && template != nil:
-		return cluster.UnitSpec{Blob: template.Blob, Template: name.Template()}, nil, "made from " + string(name.Template()), nil
-	case c.Content == nil:
-		return cluster.UnitSpec{}, nil, "", noUnit(c.Name)
-	}
-	raw := []byte(*c.Content)
-	hash := units.HashOf(raw)
-	switch {
-	case head == nil:
-		return cluster.UnitSpec{Blob: hash}, raw, "created", nil
-	case head.Spec.Blob == hash:
-		return head.Spec, nil, "same content, nothing to do", nil
-	case !c.Replace:
-		return cluster.UnitSpec{}, nil, "", Refuse(http.StatusConflict, "--replace puts the new content in its place",
-			"%s is in the cluster with other content (%s there, %s here)", c.Name, head.Spec.Blob.Short(), hash.Short())
-	}
-	return replaced(head.Spec, hash, ""), raw, "replaced" + restarting(head.Spec), nil
-}
-
-// replaced is a head that names another content, made of the template or, without one, of its
-// own file. What is launched restarts with it.
-func replaced(spec cluster.UnitSpec, blob units.Hash, template cluster.Unit) cluster.UnitSpec {
-	spec.Blob, spec.Template = blob, template
-	if spec.Target == units.Launched {
-		spec.Restart++
-	}
-	return spec
-}
-
-// restarting says in a note that a unit restarts with its new content.
-func restarting(spec cluster.UnitSpec) string {
-	if spec.Target == units.Launched {
-		return ", restarting"
-	}
-	return ""
 }
 
 // moveTarget sets the target state and the counters that make a start or restart happen once.

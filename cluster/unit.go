@@ -15,15 +15,19 @@ type Unit = units.Name
 // agent compares them with what it last carried out, so that an order is
 // obeyed once, whoever dies in between.
 type UnitSpec struct {
-	Blob     units.Hash   `json:"blob"`
-	DropIns  units.Hash   `json:"dropins,omitempty"`  // the bundle of the user's drop-ins; "" = none
-	Template Unit         `json:"template,omitempty"` // the template an instance was made of
-	Target   units.Target `json:"target"`
-	Run      int64        `json:"run,omitempty"`
-	Restart  int64        `json:"restart,omitempty"`
-	By       Note         `json:"by"`
-	Request  string       `json:"request,omitempty"` // that made it so: a repeat of it changes nothing
-	Shift    Shift        `json:"shift,omitzero"`
+	Blob     units.Hash `json:"blob"`
+	DropIns  units.Hash `json:"dropins,omitempty"`  // the bundle of the user's drop-ins; "" = none
+	Template Unit       `json:"template,omitempty"` // the template an instance was made of
+	// TemplateDropIns is the bundle that the template had then. DropIns holds it and the instance's own.
+	TemplateDropIns units.Hash `json:"template_dropins,omitempty"`
+
+	Target  units.Target `json:"target"`
+	Run     int64        `json:"run,omitempty"`
+	Restart int64        `json:"restart,omitempty"`
+	By      Note         `json:"by"`
+	Request string       `json:"request,omitempty"` // that made it so: a repeat of it changes nothing
+	Shift   Shift        `json:"shift,omitzero"`
+	Applied string       `json:"applied,omitempty"` // the set of files that flotilla apply made it of, last
 }
 
 // Shift is the move of one placement to another host, as a user's wish (rebalance) and in the orders that
@@ -33,6 +37,12 @@ type Shift struct {
 	From       HostID `json:"from"`
 	Generation int64  `json:"generation"`
 	To         HostID `json:"to,omitempty"` // tried first, if it still fits
+}
+
+// Outdated says that the template of an instance is another now than it was made of. template is
+// the template's head, which may be nil.
+func (s *UnitSpec) Outdated(template *UnitSpec) bool {
+	return s.Template != "" && template != nil && (s.Blob != template.Blob || s.TemplateDropIns != template.DropIns)
 }
 
 // UnitHead is a UnitSpec in a Snapshot, with its content parsed.

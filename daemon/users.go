@@ -31,7 +31,7 @@ func (u users) EditUnits(ctx context.Context, names []cluster.Unit, edit func(in
 		if err != nil || e.Keep {
 			return store.Edit{}, err
 		}
-		return store.Edit{Spec: e.Spec, Raw: e.Blob, Delete: e.Spec == nil, By: e.By}, nil
+		return store.Edit{Spec: e.Spec, Raw: e.Blob, Bundle: e.Bundle, Delete: e.Spec == nil, By: e.By}, nil
 	})
 	out := make([]api.Outcome, len(results))
 	for i, r := range results {

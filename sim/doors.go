@@ -93,6 +93,14 @@ func (m machine) WriteDropIn(unit, file string, data []byte) error {
 	return m.Host.WriteDropIn(unit, file, data)
 }
 
+// RemoveDropIn takes a drop-in of ours away.
+func (m machine) RemoveDropIn(unit, file string) error {
+	if err := m.gate.pass(); err != nil {
+		return err
+	}
+	return m.Host.RemoveDropIn(unit, file)
+}
+
 // Write writes a unit file.
 func (m machine) Write(name string, data []byte) error {
 	if err := m.gate.pass(); err != nil {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"flotilla/units"
 )
 
 // DropIn is the file name of the drop-in that makes a unit ours.
@@ -36,8 +38,9 @@ type Dir struct {
 // Entry is one unit of ours.
 type Entry struct {
 	Name   string
-	Hash   string // SHA-256 of the unit file, hexadecimal
-	DropIn []byte // content of our drop-in, as it was given to WriteDropIn
+	Hash   string        // SHA-256 of the unit file, hexadecimal
+	DropIn []byte        // content of our drop-in, as it was given to WriteDropIn
+	Others units.DropIns // the other drop-ins that we wrote, by name
 }
 
 // NewDir uses the folder at path, which is made when the first file is written.
@@ -99,7 +102,8 @@ func (d *Dir) Write(name string, data []byte) error {
 }
 
 // WriteDropIn puts a drop-in of a unit in its place. The first for a new unit is
-// DropIn. It refuses a unit whose file stands there and is not ours.
+// DropIn. It refuses a unit whose file stands there and is not ours, and to replace
+// a drop-in by another hand.
 func (d *Dir) WriteDropIn(unit, file string, data []byte) error {
 	if err := errors.Join(CheckFileName(unit), CheckFileName(file)); err != nil {
 		return fmt.Errorf("write drop-in of %s: %w", unit, err)
@@ -110,11 +114,37 @@ func (d *Dir) WriteDropIn(unit, file string, data []byte) error {
 	if d.exists(unit) && !d.marked(unit) {
 		return fmt.Errorf("write drop-in of %s: %w", unit, ErrNotOurs)
 	}
+	path := filepath.Join(d.folder(unit), file)
+	if _, err := os.Lstat(path); err == nil && file != DropIn && !written(path) {
+		return fmt.Errorf("write drop-in of %s: %s: %w", unit, path, ErrNotOurs)
+	}
 	if err := os.MkdirAll(d.folder(unit), 0o755); err != nil {
 		return fmt.Errorf("write drop-in of %s: %w", unit, err)
 	}
-	if err := replace(filepath.Join(d.folder(unit), file), append([]byte(Header), data...)); err != nil {
+	if err := replace(path, append([]byte(Header), data...)); err != nil {
 		return fmt.Errorf("write drop-in of %s: %w", unit, err)
+	}
+	return nil
+}
+
+// RemoveDropIn takes a drop-in of ours away, but never DropIn, which goes with its
+// unit. One that is not there is no error; one by another hand is ErrNotOurs.
+func (d *Dir) RemoveDropIn(unit, file string) error {
+	if err := errors.Join(CheckFileName(unit), CheckFileName(file)); err != nil {
+		return fmt.Errorf("remove drop-in of %s: %w", unit, err)
+	}
+	if file == DropIn {
+		return fmt.Errorf("remove drop-in of %s: %w: %s goes with its unit", unit, ErrBadName, file)
+	}
+	path := filepath.Join(d.folder(unit), file)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if !written(path) {
+		return fmt.Errorf("remove drop-in of %s: %s: %w", unit, path, ErrNotOurs)
+	}
+	if err := ignore(os.Remove(path), fs.ErrNotExist); err != nil {
+		return fmt.Errorf("remove drop-in of %s: %w", unit, err)
 	}
 	return nil
 }
@@ -188,11 +218,37 @@ func (d *Dir) List() ([]Entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read unit file: %w", err)
 		}
+		others, err := d.others(unit)
+		if err != nil {
+			return nil, err
+		}
 		sum := sha256.Sum256(data)
-		entries = append(entries, Entry{Name: unit, Hash: hex.EncodeToString(sum[:]), DropIn: dropIn[len(Header):]})
+		entries = append(entries, Entry{Name: unit, Hash: hex.EncodeToString(sum[:]), DropIn: dropIn[len(Header):], Others: others})
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 	return entries, nil
+}
+
+// others reads the drop-ins of a unit that we wrote beside DropIn.
+func (d *Dir) others(unit string) (units.DropIns, error) {
+	files, err := os.ReadDir(d.folder(unit)) // sorted by name
+	if err != nil {
+		return nil, fmt.Errorf("list drop-ins: %w", err)
+	}
+	var out units.DropIns
+	for _, f := range files {
+		if f.Name() == DropIn || !strings.HasSuffix(f.Name(), ".conf") || !f.Type().IsRegular() {
+			continue
+		}
+		raw, err := os.ReadFile(filepath.Join(d.folder(unit), f.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("read drop-in: %w", err)
+		}
+		if body, ours := bytes.CutPrefix(raw, []byte(Header)); ours {
+			out = append(out, units.DropIn{Name: f.Name(), Raw: body})
+		}
+	}
+	return out, nil
 }
 
 // Sweep removes what a death between two steps left: drop-ins of ours without a

@@ -31,7 +31,7 @@ func (u users) EditUnits(ctx context.Context, names []cluster.Unit, edit func(in
 		if err != nil || e.Keep {
 			return store.Edit{}, err
 		}
-		return store.Edit{Spec: e.Spec, Raw: e.Blob, Delete: e.Spec == nil, By: e.By}, nil
+		return store.Edit{Spec: e.Spec, Raw: e.Blob, Bundle: e.Bundle, Delete: e.Spec == nil, By: e.By}, nil
 	})
 	out := make([]api.Outcome, len(results))
 	for i, r := range results {
@@ -262,7 +262,7 @@ func fell(name cluster.Unit, st *cluster.Status) bool {
 }
 
 func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
-	st := cluster.Status{Generation: p.Generation, Order: p.State, Blob: p.Blob, Boot: boot, State: units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}}
+	st := cluster.Status{Generation: p.Generation, Order: p.State, Blob: p.Blob, DropIns: p.DropIns, Boot: boot, State: units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}}
 	if p.State != cluster.Launched {
 		return st
 	}

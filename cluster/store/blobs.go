@@ -124,6 +124,8 @@ func (s *Store) findUnnamed(ctx context.Context) (map[units.Hash]int64, error) {
 	if _, err := s.scan(ctx, heads, func(kv KeyValue) error {
 		spec, err := decode[cluster.UnitSpec](kv)
 		delete(found, spec.Blob)
+		delete(found, spec.DropIns)
+		delete(found, spec.TemplateDropIns)
 		return err
 	}); err != nil {
 		return nil, err
@@ -136,6 +138,7 @@ func (s *Store) findUnnamed(ctx context.Context) (map[units.Hash]int64, error) {
 		}
 		p, err := decode[cluster.Placement](kv)
 		delete(found, p.Blob)
+		delete(found, p.DropIns)
 		return err
 	})
 	if err != nil {

@@ -61,6 +61,7 @@ func domainCases() []domainCase {
 		{"MirrorUnreadable", testMirrorUnreadable},
 		{"MirrorSharesContent", testMirrorSharesContent},
 		{"CollectBlobs", testCollectBlobs},
+		{"DropIns", testDropIns},
 		{"Blobs", testBlobs},
 		{"CheckVersion", testCheckVersion},
 	}

@@ -20,7 +20,7 @@ type blobCache struct {
 
 type content struct {
 	raw  []byte
-	file *units.File // nil when it does not parse
+	file *units.File // nil when it does not parse, or is a bundle of drop-ins
 	uses int         // heads that name it
 }
 
@@ -95,62 +95,103 @@ func (c *blobCache) sweep() {
 func (d *decoder) putHead(name cluster.Unit, kv KeyValue, fetched map[units.Hash][]byte) error {
 	old := d.snap.Units[name]
 	if old != nil {
-		d.blobs.forget(old.Spec.Blob, name)
+		d.stopWaiting(old)
 	}
 	spec, err := decode[cluster.UnitSpec](kv)
 	u := &cluster.UnitHead{Name: name, Spec: spec, Rev: kv.ModRev}
 	switch {
 	case err != nil:
 		u.Bad = err.Error()
-	case old != nil && old.File != nil && old.Spec.Blob == spec.Blob:
+	case old != nil && old.File != nil && old.Spec.Blob == spec.Blob && old.Spec.DropIns == spec.DropIns:
 		// Same content under the same name: nothing to parse, the use stays counted.
 		u.File, u.Req = old.File, old.Req
 		old = nil
 	default:
-		d.parse(u, d.blobs.use(spec.Blob, name, fetched))
+		d.parse(u, fetched)
 	}
 	if old != nil && old.File != nil {
-		d.blobs.release(old.Spec.Blob)
+		d.release(old)
 	}
 	d.snap.SetUnit(u)
 	d.judge(u)
 	return err
 }
 
-// parse gives a head its content. It shares the parsed file of another unit with the
-// same content; the name is the only thing in which the two differ.
-func (d *decoder) parse(u *cluster.UnitHead, b *content) {
-	if b == nil {
-		d.blobs.await(u.Spec.Blob, u.Name)
-		u.Bad = fmt.Sprintf("content %s is missing or damaged in the store", u.Spec.Blob.Short())
+// parse gives a head its content. A head with a File counts as a use of all that it names.
+func (d *decoder) parse(u *cluster.UnitHead, fetched map[units.Hash][]byte) {
+	file, bundle := d.take(u, u.Spec.Blob, fetched), d.take(u, u.Spec.DropIns, fetched)
+	if u.Bad != "" {
+		d.release(u)
 		return
 	}
-	file := b.file
-	var err error
-	switch {
-	case file == nil:
-		_, err = units.Parse(u.Name, b.raw)
-	case file.Name != u.Name:
-		shared := *file
-		shared.Name = u.Name
-		file = &shared
+	whole, err := file.of(u.Name)
+	if err == nil && bundle != nil {
+		whole, err = bundle.join(whole)
 	}
-	if err == nil && file != nil {
-		u.Req, err = file.Requirements()
+	if err == nil {
+		u.Req, err = whole.Requirements()
 	}
 	if err != nil {
 		u.Bad = err.Error()
-		d.blobs.release(u.Spec.Blob)
+		d.release(u)
 		return
 	}
-	u.File = file
+	u.File = whole
+}
+
+// take uses a content that the head names, "" for none. One that is not there makes the head Bad.
+func (d *decoder) take(u *cluster.UnitHead, h units.Hash, fetched map[units.Hash][]byte) *content {
+	if h == "" && u.Spec.Blob != "" {
+		return nil
+	}
+	b := d.blobs.use(h, u.Name, fetched)
+	if b == nil {
+		d.blobs.await(h, u.Name)
+		u.Bad = fmt.Sprintf("content %s is missing or damaged in the store", h.Short())
+	}
+	return b
+}
+
+// release takes the uses of a head back.
+func (d *decoder) release(u *cluster.UnitHead) {
+	d.blobs.release(u.Spec.Blob)
+	d.blobs.release(u.Spec.DropIns)
+}
+
+// stopWaiting forgets what a head waits for.
+func (d *decoder) stopWaiting(u *cluster.UnitHead) {
+	d.blobs.forget(u.Spec.Blob, u.Name)
+	d.blobs.forget(u.Spec.DropIns, u.Name)
+}
+
+// of is the content as the file of a unit. Units with the same content share what was parsed; the
+// name is the only thing in which they differ.
+func (c *content) of(name cluster.Unit) (*units.File, error) {
+	switch {
+	case c.file == nil:
+		return units.Parse(name, c.raw)
+	case c.file.Name == name:
+		return c.file, nil
+	}
+	shared := *c.file
+	shared.Name = name
+	return &shared, nil
+}
+
+// join is a unit file together with the drop-ins that the content holds.
+func (c *content) join(f *units.File) (*units.File, error) {
+	d, err := units.ParseDropIns(c.raw)
+	if err != nil {
+		return nil, err
+	}
+	return f.With(d)
 }
 
 func (d *decoder) dropHead(name cluster.Unit) {
 	if u := d.snap.Units[name]; u != nil {
-		d.blobs.forget(u.Spec.Blob, name)
+		d.stopWaiting(u)
 		if u.File != nil {
-			d.blobs.release(u.Spec.Blob)
+			d.release(u)
 		}
 	}
 	d.snap.DeleteUnit(name)
@@ -188,7 +229,7 @@ func (d *decoder) arrived(h units.Hash, raw []byte) {
 		d.blobs.forget(h, name)
 		old := d.snap.Units[name]
 		u := &cluster.UnitHead{Name: name, Spec: old.Spec, Rev: old.Rev}
-		d.parse(u, d.blobs.use(h, name, map[units.Hash][]byte{h: raw}))
+		d.parse(u, map[units.Hash][]byte{h: raw})
 		d.snap.SetUnit(u)
 		d.judge(u)
 	}

@@ -93,8 +93,10 @@ func (d *decoder) fetch(ctx context.Context, s *Store, events []Event) (map[unit
 			}
 		case kindUnit:
 			spec, err := decode[cluster.UnitSpec](e.KeyValue)
-			if err == nil && !d.blobs.has(spec.Blob) && checkPart(string(spec.Blob)) == nil {
-				want[spec.Blob] = true
+			for _, h := range []units.Hash{spec.Blob, spec.DropIns} {
+				if err == nil && !d.blobs.has(h) && checkPart(string(h)) == nil {
+					want[h] = true
+				}
 			}
 		}
 	}

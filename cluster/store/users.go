@@ -16,6 +16,9 @@ const MustNotExist int64 = -1
 // MaxContent is how large the content of one unit may be.
 const MaxContent = units.MaxContent
 
+// MaxBundle is how large the drop-ins of one unit may be: they and the file go in one transaction.
+const MaxBundle = 384 << 10
+
 // maxTries bounds how often a change is tried anew because others change the same key
 // at the same time.
 const maxTries = 16
@@ -24,6 +27,7 @@ const maxTries = 16
 type Edit struct {
 	Spec   *cluster.UnitSpec // the new head; nil with Delete false = keep
 	Raw    []byte            // content that Spec.Blob names; nil when it is in the store
+	Bundle []byte            // content that Spec.DropIns names; nil when it is in the store
 	Delete bool              // also of a head that is missing while the unit is placed
 	By     cluster.Note      // who deletes
 }
@@ -47,8 +51,9 @@ type UnitResult struct {
 // A deletion leaves the mark destroyed/<unit> in the same transaction: that mark is the
 // order to end the unit, and a head that is merely missing ends nothing.
 //
-// A head that names another content is written in one transaction with that content,
-// also when the store has it already: so CollectBlobs sees that it is named again.
+// A head that names another content, of its file or of its drop-ins, is written in one
+// transaction with it, also when the store has it already: so CollectBlobs sees that it is
+// named again.
 func (s *Store) EditUnits(ctx context.Context, names []cluster.Unit, edit func(i int, old *cluster.UnitSpec, rev int64) (Edit, error)) []UnitResult {
 	out := make([]UnitResult, len(names))
 	todo := make([]int, 0, len(names))
@@ -182,12 +187,49 @@ func (s *Store) commitEdits(ctx context.Context, edits []headEdit, out []UnitRes
 	return again
 }
 
-// newContent is the content that the edit makes a head name, if it is another.
-func (e *headEdit) newContent() (units.Hash, bool) {
-	if e.Delete || e.old != nil && e.old.Blob == e.Spec.Blob {
-		return "", false
+// newContent is a content that an edit makes a head name.
+type newContent struct {
+	hash units.Hash
+	raw  []byte // nil when it is in the store
+	most int    // bytes
+}
+
+// newContents are the contents that the edit makes a head name and that it did not name before. That of
+// TemplateDropIns is not put again: the template named it a moment ago, and a day passes before it is collected.
+func (e *headEdit) newContents() []newContent {
+	if e.Delete {
+		return nil
 	}
-	return e.Spec.Blob, true
+	var old cluster.UnitSpec
+	if e.old != nil {
+		old = *e.old
+	}
+	var out []newContent
+	if e.old == nil || old.Blob != e.Spec.Blob {
+		out = append(out, newContent{e.Spec.Blob, e.Raw, MaxContent})
+	}
+	if h := e.Spec.DropIns; h != "" && h != old.DropIns {
+		out = append(out, newContent{h, e.Bundle, MaxBundle})
+	}
+	return out
+}
+
+// put is the write of a content that is proved to be what its name says.
+func (c newContent) put(k keys, stored map[units.Hash][]byte) (Op, error) {
+	raw := c.raw
+	if raw == nil {
+		var ok bool
+		if raw, ok = stored[c.hash]; !ok {
+			return Op{}, fmt.Errorf("content %s: %w", c.hash.Short(), ErrNotFound)
+		}
+	}
+	if len(raw) > c.most {
+		return Op{}, fmt.Errorf("%d bytes of content: %w: at most %d", len(raw), ErrTooLarge, c.most)
+	}
+	if units.HashOf(raw) != c.hash {
+		return Op{}, fmt.Errorf("content %s: its bytes have another hash", c.hash.Short())
+	}
+	return Op{Key: k.blob(c.hash), Value: raw}, nil
 }
 
 // storedContents reads contents that heads will name and that the editor did not hand over.
@@ -195,9 +237,11 @@ func (s *Store) storedContents(ctx context.Context, edits []headEdit) (map[units
 	want := map[units.Hash]bool{}
 	var hashes []units.Hash
 	for _, e := range edits {
-		if h, ok := e.newContent(); ok && e.Raw == nil && checkPart(string(h)) == nil && !want[h] {
-			want[h] = true
-			hashes = append(hashes, h)
+		for _, c := range e.newContents() {
+			if c.raw == nil && checkPart(string(c.hash)) == nil && !want[c.hash] {
+				want[c.hash] = true
+				hashes = append(hashes, c.hash)
+			}
 		}
 	}
 	got, _, err := s.blobs(ctx, hashes)
@@ -215,20 +259,12 @@ func (s *Store) editItem(e headEdit, stored map[units.Hash][]byte) (item, error)
 		it.Then = []Op{{Key: e.head.Key, Delete: true}, {Key: s.keys.destroyed(s.keys.unitOf(e.head.Key)), Value: by}}
 		return it, nil
 	}
-	if h, ok := e.newContent(); ok {
-		raw := e.Raw
-		if raw == nil {
-			if raw, ok = stored[h]; !ok {
-				return item{}, fmt.Errorf("content %s: %w", h.Short(), ErrNotFound)
-			}
+	for _, c := range e.newContents() {
+		op, err := c.put(s.keys, stored)
+		if err != nil {
+			return item{}, err
 		}
-		if len(raw) > MaxContent {
-			return item{}, fmt.Errorf("%d bytes of content: %w: at most %d", len(raw), ErrTooLarge, MaxContent)
-		}
-		if units.HashOf(raw) != h {
-			return item{}, fmt.Errorf("content %s: its bytes have another hash", h.Short())
-		}
-		it.Then = []Op{{Key: s.keys.blob(h), Value: raw}}
+		it.Then = append(it.Then, op)
 	}
 	value, err := encode(*e.Spec)
 	if err != nil {

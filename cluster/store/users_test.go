@@ -407,3 +407,82 @@ func testCollectBlobs(e *env) {
 }
 
 func errOf[T any](_ T, err error) error { return err }
+
+// testDropIns: a bundle of drop-ins comes with the head that names it, and stays while a head or a
+// placement does.
+func testDropIns(e *env) {
+	l := e.lead(e.s)
+	bundle := func(text string) ([]byte, units.Hash) {
+		raw, err := units.DropIns{{Name: "10-a.conf", Raw: []byte(text)}}.Bundle()
+		e.noErr("Bundle", err)
+		return raw, units.HashOf(raw)
+	}
+	one, first := bundle("[Service]\nKillMode=process\n")
+	two, second := bundle("[Service]\nType=oneshot\n")
+	edit := func(spec cluster.UnitSpec, raw, bundle []byte) store.UnitResult {
+		return e.s.EditUnits(e.ctx, []cluster.Unit{"a.service"}, func(int, *cluster.UnitSpec, int64) (store.Edit, error) {
+			return store.Edit{Spec: &spec, Raw: raw, Bundle: bundle}, nil
+		})[0]
+	}
+	spec := cluster.UnitSpec{Blob: units.HashOf(unit(1)), DropIns: first}
+	e.wantErr("drop-ins that are nowhere", edit(spec, unit(1), nil).Err, store.ErrNotFound)
+	if _, there := e.get("unit/a.service"); there {
+		e.Error("the head was written without its drop-ins")
+	}
+	if r := edit(spec, unit(1), two); r.Err == nil {
+		e.Error("drop-ins of another hash were taken")
+	}
+	big := make([]byte, store.MaxBundle+1)
+	e.wantErr("drop-ins too large", edit(cluster.UnitSpec{Blob: spec.Blob, DropIns: units.HashOf(big)}, unit(1), big).Err, store.ErrTooLarge)
+	e.noErr("EditUnits", edit(spec, unit(1), one).Err)
+	m, _ := e.follow(e.s)
+	oneshot := func() (is bool) {
+		m.Read(func(s *cluster.Snapshot) {
+			u := s.Units["a.service"]
+			if u == nil || u.Bad != "" {
+				e.Fatalf("a.service = got %+v, want a good head", u)
+			}
+			is = u.File.Oneshot()
+		})
+		return is
+	}
+	e.until(m, "complete", func(s *cluster.Snapshot) bool { return s.Complete })
+	if oneshot() {
+		e.Error("the unit is a one-shot, want its drop-in to say nothing of that")
+	}
+	// A placement keeps the drop-ins that its head does not name any more.
+	p := place(host(1), "a.service", 1)
+	p.Blob, p.DropIns = spec.Blob, first
+	_, errs := e.s.Apply(e.ctx, l.Term, []cluster.Orders{{Put: []cluster.Placed{p}}})
+	e.noErr("Apply", errs[0])
+	spec.DropIns = second
+	r := edit(spec, nil, two)
+	e.noErr("other drop-ins", r.Err)
+	e.noErr("WaitRevision", m.WaitRevision(e.ctx, r.Rev))
+	if !oneshot() {
+		e.Error("the unit is no one-shot, want what its drop-in says")
+	}
+	collect := func(want int) {
+		e.Helper()
+		if n, err := e.s.CollectBlobs(e.ctx, l.Term, 0); err != nil || n != want {
+			e.Errorf("CollectBlobs = got %d, %v, want %d", n, err, want)
+		}
+	}
+	collect(0)
+	p.DropIns = ""
+	_, errs = e.s.Apply(e.ctx, l.Term, []cluster.Orders{{Put: []cluster.Placed{p}}})
+	e.noErr("Apply", errs[0])
+	collect(1)
+	e.noErr("Blobs", errOf(e.s.Blobs(e.ctx, []units.Hash{second})))
+	// Drop-ins that do not go with the file make the head bad, and are told.
+	bad, third := bundle("[Service]\nExecStart=/bin/other\n[X-Flotilla]\nGlobal=yes\n")
+	spec.DropIns = third
+	r = edit(spec, nil, bad)
+	e.noErr("EditUnits", r.Err)
+	e.noErr("WaitRevision", m.WaitRevision(e.ctx, r.Rev))
+	m.Read(func(s *cluster.Snapshot) {
+		if u := s.Units["a.service"]; u.File != nil || !strings.Contains(u.Bad, "a.service.d/10-a.conf:3:") {
+			e.Errorf("a.service = got bad %q, want the line of its drop-in", u.Bad)
+		}
+	})
+}

@@ -48,7 +48,7 @@ func badCommandLines() []badWords {
 		{"cat", 2, `cat needs a unit: flotilla cat web.service$`},
 		{"list-units -o table", 2, `-o table: want wide, json or yaml$`},
 		{"list-units --fields unit,,sub", 2, `no field "": want some of unit,machine,host,load,active,sub,hash,order,since,message$`},
-		{"list-unit-files --fields state,age", 2, `no field "age": want some of unit,hash,dstate,state,target,global,desc,reason$`},
+		{"list-unit-files --fields state,age", 2, `no field "age": want some of unit,hash,dstate,state,target,global,desc,outdated,reason$`},
 		{"list-machines h1", 2, `list-machines takes no arguments, got "h1": flotilla status HOST shows one$`},
 		{"events -o wide", 2, `-o wide: want json$`},
 		{"completion csh", 2, `completion needs bash, zsh or fish: source <(flotilla completion bash)$`},

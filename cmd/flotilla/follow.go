@@ -68,7 +68,12 @@ func (v verb) refusal(r api.Result) string {
 
 // wait watches units until each is settled or failed, and returns how many failed.
 func wait(ctx context.Context, c *cli.Context, cl *api.Client, v verb, names []string, from int64) (failed int, err error) {
-	p := newProgress(c, v, names)
+	return newProgress(c, v, names).wait(ctx, cl, names, from)
+}
+
+// wait watches until every unit is settled or failed, and returns how many failed.
+func (p *progress) wait(ctx context.Context, cl *api.Client, names []string, from int64) (failed int, err error) {
+	c := p.c
 	watching, stop := context.WithCancel(ctx)
 	seen, ended := make(chan api.Unit), make(chan error, 1)
 	go func() {
@@ -84,7 +89,7 @@ func wait(ctx context.Context, c *cli.Context, cl *api.Client, v verb, names []s
 	frozen := time.NewTicker(frozenLook)
 	defer frozen.Stop()
 	open := true
-	for open && len(p.open) > 0 {
+	for open && !p.over() {
 		select {
 		case u := <-seen:
 			p.see(u)
@@ -102,7 +107,7 @@ func wait(ctx context.Context, c *cli.Context, cl *api.Client, v verb, names []s
 	}
 	p.clear()
 	switch {
-	case len(p.open) == 0:
+	case p.over():
 		return p.failed, nil
 	case ctx.Err() != nil && c.Context.Err() == nil:
 		return p.timedOut(names), nil
@@ -111,6 +116,9 @@ func wait(ctx context.Context, c *cli.Context, cl *api.Client, v verb, names []s
 	}
 	return 0, err
 }
+
+// over says that there is nothing more to wait for.
+func (p *progress) over() bool { return len(p.open) == 0 || p.first && p.failed > 0 }
 
 // done is the word for a verb's end.
 func (v verb) done() string {

@@ -74,12 +74,19 @@ func (g *gatherer) resolve(word string) ([]api.Change, error) {
 	if raw == nil {
 		return []api.Change{ch}, nil
 	}
+	file := unitFile{name: name, path: path, raw: raw}
+	if err := file.readDropIns(); err != nil {
+		return nil, err
+	}
 	// What is wrong with a file is said here, for it can be said without a daemon.
-	bad := verify(units.Name(name), path, raw)
-	if template := filepath.Base(path); template != name && !g.replace {
+	bad := file.verify()
+	if template := filepath.Base(path); file.ofTemplate() && !g.replace {
 		family, err := g.family(template)
 		if err != nil {
 			return nil, cmp.Or(bad, err)
+		}
+		if !family[name] && family[template] && len(file.own) > 0 {
+			ch.DropIns = asked(file.own)
 		}
 		if family[name] || family[template] {
 			return []api.Change{ch}, nil // what the cluster has comes before the template's file
@@ -89,7 +96,8 @@ func (g *gatherer) resolve(word string) ([]api.Change, error) {
 		return nil, bad
 	}
 	text := string(raw)
-	ch.Content, ch.File = &text, path
+	ch.Content, ch.File, ch.DropIns = &text, path, asked(file.dropIns())
+	ch.Template = file.ofTemplate() && len(file.own) == 0
 	return []api.Change{ch}, nil
 }
 
@@ -168,16 +176,4 @@ func readRegular(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read unit file: %w", err)
 	}
 	return raw, nil
-}
-
-// verify says what is wrong with a unit file, with the path at which it lies.
-func verify(name units.Name, path string, raw []byte) error {
-	err := units.Verify(name, raw)
-	var faults units.Errors
-	if errors.As(err, &faults) {
-		for _, f := range faults {
-			f.File = path
-		}
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -144,8 +145,22 @@ func fileColumns() []column[api.Unit] {
 		{"target", func(u api.Unit, full bool) string { return targetOf(u, full) }},
 		{"global", func(u api.Unit, _ bool) string { return yesNo(u.Global) }},
 		{"desc", func(u api.Unit, _ bool) string { return u.Description }},
-		{"reason", func(u api.Unit, _ bool) string { return u.Reason }},
+		{"outdated", func(u api.Unit, _ bool) string {
+			if u.Outdated {
+				return "outdated"
+			}
+			return ""
+		}},
+		{"reason", func(u api.Unit, _ bool) string { return cmp.Or(u.Reason, outdated(u)) }},
 	}
+}
+
+// outdated says that a unit is not made of its template as it is now, and what brings it there.
+func outdated(u api.Unit) string {
+	if !u.Outdated {
+		return ""
+	}
+	return "outdated: its template changed; flotilla apply " + u.Template
 }
 
 func targetOf(u api.Unit, full bool) string {
@@ -180,14 +195,17 @@ func listUnitFiles(c *cli.Context) error {
 	if err := checkList(c, fileColumns()); err != nil {
 		return err
 	}
-	rows, err := newLister(c, fileColumns(), "unit,hash,dstate,state,target", "unit,hash,dstate,state,target,global,reason,desc")
+	rows, err := newLister(c, fileColumns(), "unit,hash,dstate,state,target", "unit,hash,dstate,state,target,global,outdated,reason,desc")
 	if err != nil {
 		return err
 	}
-	listed := map[string]bool{}
+	listed, outdated := map[string]bool{}, 0
 	err = cl.Units(c.Context, globs, func(u api.Unit) error {
 		if u.Revision == 0 {
 			return nil
+		}
+		if u.Outdated {
+			outdated++
 		}
 		note(listed, names, u.Name)
 		return rows.add(u)
@@ -198,7 +216,17 @@ func listUnitFiles(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if outdated > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "flotilla: %s outdated: their template changed (-o wide shows which, flotilla apply brings them up)\n", areUnits(outdated))
+	}
 	return missing(names, listed)
+}
+
+func areUnits(n int) string {
+	if n == 1 {
+		return "1 unit is"
+	}
+	return fmt.Sprintf("%d units are", n)
 }
 
 func hostColumns() []column[api.Host] {

@@ -28,6 +28,7 @@ type progress struct {
 	up     map[string]trial          // of those, what was seen to run
 	counts map[string]map[string]int // how often systemd had restarted each when it was first seen, by host
 	again  <-chan time.Time          // when the first trial ends; nil = there is none
+	first  bool                      // the first that fails ends the wait
 	failed int
 	began  time.Time
 	shown  bool

@@ -123,6 +123,9 @@ func unitStatus(c *cli.Context, u api.Unit) error {
 	}
 	w := c.App.Writer
 	fmt.Fprintf(w, "%s: wanted %s, %s\n", u.Name, u.Target, cmp.Or(u.Reason, "as wanted"))
+	if u.Outdated {
+		fmt.Fprintf(w, "  %s\n", outdated(u))
+	}
 	for _, i := range u.Instances {
 		fmt.Fprintf(w, "  %s: %s/%s", i.HostName, i.Active, i.Sub)
 		if a := age(i.Since); a != "" {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -51,7 +53,7 @@ func unitCommands() []*cli.Command {
 			Action: func(c *cli.Context) error { return runVerb(c, v) }, BashComplete: completeUnits,
 		})
 	}
-	return append(out, verifyCommand(), &cli.Command{
+	return append(out, applyCommand(), verifyCommand(), &cli.Command{
 		Name: "cat", Usage: "print a unit file as it was submitted", ArgsUsage: "UNIT...", Category: groupUnits,
 		Flags: endpointFlags(), Action: runCat, BashComplete: completeUnits,
 	})
@@ -118,13 +120,34 @@ func runCat(c *cli.Context) error {
 		return err
 	}
 	for _, name := range names {
-		raw, err := cl.Content(c.Context, units.Mangle(name))
-		if err != nil {
-			return err
-		}
-		if _, err := c.App.Writer.Write(raw); err != nil {
+		if err := printUnit(c, cl, units.Mangle(name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// printUnit prints a unit file as it is, or with its drop-ins, each below its name.
+func printUnit(c *cli.Context, cl *api.Client, name string) error {
+	raw, err := cl.Content(c.Context, name)
+	if err != nil {
+		return err
+	}
+	dropIns, err := cl.DropIns(c.Context, name)
+	if err != nil {
+		return err
+	}
+	if len(dropIns) == 0 {
+		_, err = c.App.Writer.Write(raw)
+		return err
+	}
+	parts := []string{"# " + name + "\n" + string(raw)}
+	for _, d := range dropIns {
+		parts = append(parts, "# "+name+".d/"+d.Name+"\n"+d.Content)
+	}
+	for i, p := range parts {
+		parts[i] = strings.TrimRight(p, "\n") + "\n"
+	}
+	_, err = io.WriteString(c.App.Writer, strings.Join(parts, "\n"))
+	return err
 }

@@ -27,6 +27,7 @@ type Manager interface {
 type Dir interface {
 	List() ([]systemd.Entry, error)
 	WriteDropIn(unit, file string, data []byte) error
+	RemoveDropIn(unit, file string) error
 	Write(name string, data []byte) error
 	Remove(unit string) error
 	Elsewhere(name string) (path string, ok bool)
@@ -126,7 +127,7 @@ func (h Host) List() ([]agent.UnitFile, error) {
 	}
 	out := make([]agent.UnitFile, len(entries))
 	for i, e := range entries {
-		out[i] = agent.UnitFile{Unit: cluster.Unit(e.Name), Blob: units.Hash(e.Hash), DropIn: e.DropIn}
+		out[i] = agent.UnitFile{Unit: cluster.Unit(e.Name), Blob: units.Hash(e.Hash), DropIn: e.DropIn, DropIns: e.Others}
 	}
 	return out, nil
 }
@@ -135,6 +136,9 @@ func (h Host) List() ([]agent.UnitFile, error) {
 func (h Host) WriteDropIn(unit, file string, data []byte) error {
 	return h.Dir.WriteDropIn(unit, file, data)
 }
+
+// RemoveDropIn takes a drop-in of ours away.
+func (h Host) RemoveDropIn(unit, file string) error { return h.Dir.RemoveDropIn(unit, file) }
 
 // Write writes a unit file.
 func (h Host) Write(name string, data []byte) error { return h.Dir.Write(name, data) }

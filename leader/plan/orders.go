@@ -142,6 +142,8 @@ func changed(was *cluster.Placed, now *cluster.Placement) string {
 		return "target is " + now.State.String()
 	case was.Blob != now.Blob:
 		return "content changed"
+	case was.DropIns != now.DropIns:
+		return "drop-ins changed"
 	case was.Restart != now.Restart:
 		return "restart was asked for"
 	case was.DropIns != now.DropIns:

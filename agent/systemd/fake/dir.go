@@ -4,10 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"flotilla/agent/systemd"
+	"flotilla/units"
 )
 
 // Dir is the folder of unit files of a Host, with the rules of systemd.Dir.
@@ -46,11 +48,37 @@ func (d *Dir) WriteDropIn(unit, file string, data []byte) error {
 	if !strings.HasSuffix(file, ".conf") {
 		return fmt.Errorf("write drop-in of %s: %w", unit, systemd.ErrBadName)
 	}
-	if h.has(unit) && !h.marked(unit) {
+	if h.has(unit) && !h.marked(unit) || file != systemd.DropIn && h.byAnother(unit, file) {
 		return fmt.Errorf("write drop-in of %s: %w", unit, systemd.ErrNotOurs)
 	}
 	h.put(unit, file, systemd.Header+string(data))
 	return nil
+}
+
+// RemoveDropIn takes a drop-in of ours away; see systemd.Dir.
+func (d *Dir) RemoveDropIn(unit, file string) error {
+	h := d.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range []string{unit, file} {
+		if err := systemd.CheckFileName(name); err != nil {
+			return fmt.Errorf("remove drop-in of %s: %w", unit, err)
+		}
+	}
+	if file == systemd.DropIn {
+		return fmt.Errorf("remove drop-in of %s: %w", unit, systemd.ErrBadName)
+	}
+	if h.byAnother(unit, file) {
+		return fmt.Errorf("remove drop-in of %s: %w", unit, systemd.ErrNotOurs)
+	}
+	h.erase(unit, file)
+	return nil
+}
+
+// byAnother says that a drop-in is there which we did not write.
+func (h *Host) byAnother(unit, file string) bool {
+	data, there := h.dropIns[unit][file]
+	return there && !strings.HasPrefix(data, systemd.Header)
 }
 
 // Remove takes a unit of ours away; see systemd.Dir.
@@ -82,11 +110,22 @@ func (d *Dir) List() ([]systemd.Entry, error) {
 		sum := sha256.Sum256([]byte(data))
 		mark := h.dropIns[unit][systemd.DropIn]
 		entries = append(entries, systemd.Entry{
-			Name: unit, Hash: hex.EncodeToString(sum[:]), DropIn: []byte(mark[len(systemd.Header):]),
+			Name: unit, Hash: hex.EncodeToString(sum[:]), DropIn: []byte(mark[len(systemd.Header):]), Others: h.others(unit),
 		})
 	}
 	slices.SortFunc(entries, func(a, b systemd.Entry) int { return strings.Compare(a.Name, b.Name) })
 	return entries, nil
+}
+
+// others are the drop-ins of a unit that we wrote beside DropIn.
+func (h *Host) others(unit string) units.DropIns {
+	var out units.DropIns
+	for _, file := range slices.Sorted(maps.Keys(h.dropIns[unit])) {
+		if body, ours := strings.CutPrefix(h.dropIns[unit][file], systemd.Header); ours && file != systemd.DropIn {
+			out = append(out, units.DropIn{Name: file, Raw: []byte(body)})
+		}
+	}
+	return out
 }
 
 // Sweep removes drop-ins of ours without a unit file; see systemd.Dir.
@@ -122,18 +161,21 @@ func (d *Dir) Elsewhere(name string) (string, bool) {
 	return "", false
 }
 
-// PutForeign writes a unit file that is not ours, as another program would.
+// PutForeign writes a unit file or a drop-in (UNIT.d/FILE) that is not ours, as another
+// program would.
 func (d *Dir) PutForeign(name string, data []byte) {
 	d.h.mu.Lock()
 	defer d.h.mu.Unlock()
-	d.h.put(name, "", string(data))
+	unit, file, _ := strings.Cut(name, ".d/")
+	d.h.put(unit, file, string(data))
 }
 
-// DelForeign removes a unit file, whoever wrote it.
+// DelForeign removes a unit file or a drop-in, whoever wrote it.
 func (d *Dir) DelForeign(name string) {
 	d.h.mu.Lock()
 	defer d.h.mu.Unlock()
-	d.h.erase(name, "")
+	unit, file, _ := strings.Cut(name, ".d/")
+	d.h.erase(unit, file)
 }
 
 func (h *Host) has(unit string) bool {

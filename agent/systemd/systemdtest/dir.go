@@ -9,12 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flotilla/agent/systemd"
+	"flotilla/units"
 )
 
 func dirCases() []Case {
 	return []Case{
 		{"files of ours are listed as they were written", listed},
 		{"files by another hand are left alone", foreign},
+		{"drop-ins of ours come and go one by one", dropIns},
 		{"a death between two steps leaves nothing for ever", halfDone},
 		{"bad file names are refused", badNames},
 		{"names of the host are known", elsewhere},
@@ -63,7 +65,9 @@ func listed(t *testing.T, h Host) {
 	if err := h.Dir.Write("suite-b.service", []byte(binary)); err != nil {
 		t.Fatal(err)
 	}
-	wantListed(t, h, a, entry("suite-b.service", binary, "[Unit]\n"))
+	more := entry("suite-b.service", binary, "[Unit]\n")
+	more.Others = units.DropIns{{Name: "60-more.conf", Raw: []byte("[Service]\n")}}
+	wantListed(t, h, a, more)
 	for range 2 { // again is no error
 		if err := h.Dir.Remove("suite-b.service"); err != nil {
 			t.Errorf("Remove() = %v", err)
@@ -94,6 +98,57 @@ func foreign(t *testing.T, h Host) {
 	wantListed(t, h)
 	if path, ok := h.Dir.Elsewhere(name); !ok || path == "" {
 		t.Errorf("Elsewhere(%s) = %q, %v, want its path", name, path, ok)
+	}
+}
+
+func dropIns(t *testing.T, h Host) {
+	const name, byHand = "suite-drop.service", "suite-drop.service.d/30-hand.conf"
+	tidy(t, h, name)
+	mustWrite(t, h, name, runsOn)
+	if err := h.PutForeign(byHand, []byte("[Service]\n")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.DelForeign(byHand); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, file := range []string{"60-b.conf", "10-a.conf"} {
+		if err := h.Dir.WriteDropIn(name, file, []byte("[Service]\nEnvironment=A="+file+"\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := entry(name, runsOn, "[Unit]\n")
+	want.Others = units.DropIns{
+		{Name: "10-a.conf", Raw: []byte("[Service]\nEnvironment=A=10-a.conf\n")},
+		{Name: "60-b.conf", Raw: []byte("[Service]\nEnvironment=A=60-b.conf\n")},
+	}
+	wantListed(t, h, want)
+	mustReload(t, h)
+	if got := mustUnit(t, h, "drop.service").DropInPaths; len(got) != 4 {
+		t.Errorf("systemd reads drop-ins %q, want ours, the two and the one by hand", got)
+	}
+	for range 2 { // again is no error
+		if err := h.Dir.RemoveDropIn(name, "60-b.conf"); err != nil {
+			t.Errorf("RemoveDropIn() = %v", err)
+		}
+	}
+	want.Others = want.Others[:1]
+	wantListed(t, h, want)
+	if u := mustUnit(t, h, "drop.service"); !u.NeedDaemonReload {
+		t.Error("systemd does not say that it has to read the unit anew after a drop-in went")
+	}
+	mustReload(t, h)
+	for what, err := range map[string]error{
+		"WriteDropIn":  h.Dir.WriteDropIn(name, "30-hand.conf", nil),
+		"RemoveDropIn": h.Dir.RemoveDropIn(name, "30-hand.conf"),
+	} {
+		if !errors.Is(err, systemd.ErrNotOurs) {
+			t.Errorf("%s of a drop-in by another hand = %v, want ErrNotOurs", what, err)
+		}
+	}
+	if err := h.Dir.RemoveDropIn(name, systemd.DropIn); !errors.Is(err, systemd.ErrBadName) {
+		t.Errorf("RemoveDropIn of the mark = %v, want ErrBadName", err)
 	}
 }
 

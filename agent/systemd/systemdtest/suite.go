@@ -50,6 +50,7 @@ type Manager interface {
 type Dir interface {
 	Write(name string, data []byte) error
 	WriteDropIn(unit, file string, data []byte) error
+	RemoveDropIn(unit, file string) error
 	Remove(unit string) error
 	List() ([]systemd.Entry, error)
 	Sweep() error
