@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"strings"
+	"strconv"
 
 	"flotilla/units"
 )
@@ -141,23 +141,36 @@ func (p *planner) reason(c *candidate, q *queue, h *host) string {
 		}
 		return q.saying.text
 	}
-	var parts []string
+	b := make([]byte, 0, 128)
 	if n := len(c.req.Prefer); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s", prefsOn(c.req, h), plural(n, "preference")))
+		b = strconv.AppendInt(b, int64(prefsOn(c.req, h)), 10)
+		b = append(append(b, " of "...), plural(n, "preference")...)
+		b = append(b, then...)
 	}
 	for i, s := range c.spreads() {
 		if v, ok := h.label()[s.Label]; ok {
 			n := p.others(c, i, counter(p.values(c.family, s.Label), v), v)
-			parts = append(parts, fmt.Sprintf("fewest of %s (%d) in %s=%s", c.family.name, n, s.Label, v))
+			b = appendCount(b, "fewest of ", string(c.family.name), n)
+			b = append(append(append(append(b, " in "...), s.Label...), '='), v...)
+			b = append(b, then...)
 		}
 	}
 	if c.family != nil && c.family.total > 0 {
-		parts = append(parts, fmt.Sprintf("fewest of %s (%d)", c.family.name, c.family.on(h)))
+		b = append(appendCount(b, "fewest of ", string(c.family.name), c.family.on(h)), then...)
 	}
 	if c.reserves() {
-		parts = append(parts, fmt.Sprintf("least reserved (%.0f%%)", 100*h.share))
+		b = fmt.Appendf(b, "least reserved (%.0f%%)", 100*h.share)
 	} else {
-		parts = append(parts, fmt.Sprintf("fewest units (%d)", h.units))
+		b = appendCount(b, "fewest ", "units", h.units)
 	}
-	return strings.Join(parts, ", then ") + " of " + plural(q.size, "host")
+	return string(append(append(b, " of "...), plural(q.size, "host")...))
+}
+
+// then joins what was asked first to what was asked next.
+const then = ", then "
+
+// appendCount appends a count of something in brackets; reasons are written by the hundred thousand.
+func appendCount(b []byte, how, what string, n int) []byte {
+	b = append(append(append(b, how...), what...), " ("...)
+	return append(strconv.AppendInt(b, int64(n), 10), ')')
 }
