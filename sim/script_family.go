@@ -17,27 +17,34 @@ import (
 func (s *Script) familyCommand(word string, args []string) (err error, ok bool) { //nolint:revive // ok last reads better here
 	switch {
 	case word == "family" && len(args) == 2:
-		return s.eachOf(args[0], args[1], func(u cluster.Unit) { s.w.Submit(u, content(u, 1), units.Launched) }), true
+		return s.eachOf(args[0], args[1], func(u cluster.Unit) Change {
+			return Change{Unit: u, Raw: content(u, 1), Target: target(units.Launched)}
+		}), true
 	case word == "replace" && len(args) == 3:
 		version, err := strconv.Atoi(args[2])
 		if err != nil {
 			return fmt.Errorf("version %q: %w", args[2], err), true
 		}
-		return s.eachOf(args[0], args[1], func(u cluster.Unit) { s.w.Replace(u, content(u, version), true) }), true
+		return s.eachOf(args[0], args[1], func(u cluster.Unit) Change {
+			return Change{Unit: u, Raw: content(u, version), Restart: true}
+		}), true
 	case word == "shift" && len(args) == 3:
 		return s.shift(cluster.Unit(args[0]), args[1], args[2]), true
 	}
 	return nil, false
 }
 
-func (s *Script) eachOf(name, count string, do func(cluster.Unit)) error {
+// eachOf has the user change all units of a family at once.
+func (s *Script) eachOf(name, count string, change func(cluster.Unit) Change) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
 		return fmt.Errorf("number %q: %w", count, err)
 	}
+	var all []Change
 	for i := range n {
-		do(cluster.Unit(fmt.Sprintf("%s@%d.service", name, i+1)))
+		all = append(all, change(cluster.Unit(fmt.Sprintf("%s@%d.service", name, i+1))))
 	}
+	s.w.Type("change "+count+" of "+name, func(ctx context.Context) error { return s.w.Change(ctx, all...) })
 	return nil
 }
 
