@@ -1,15 +1,12 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"flotilla/cluster"
-	"flotilla/units"
 )
 
 // headStart is how long starts wait for stops of the same pass: what moved away gives
@@ -188,40 +185,6 @@ func (a *Agent) write(name cluster.Unit, w Wanted) error {
 		return err
 	}
 	a.files[name] = UnitFile{Unit: name, Blob: w.Blob, DropIn: w.DropIn, DropIns: dropIns, bundle: w.DropIns}
-	return nil
-}
-
-// writeDropIns makes the user's drop-ins of a unit exactly these: it removes what went and writes what differs.
-func (a *Agent) writeDropIns(name cluster.Unit, want units.DropIns) error {
-	is := map[string][]byte{}
-	for _, d := range a.files[name].DropIns {
-		is[d.Name] = d.Raw
-	}
-	for _, d := range a.files[name].DropIns {
-		if slices.ContainsFunc(want, func(w units.DropIn) bool { return w.Name == d.Name }) {
-			continue
-		}
-		if err := a.step("remove drop-in"); err != nil {
-			return err
-		}
-		if err := a.doors.Files.RemoveDropIn(string(name), d.Name); err != nil {
-			return err
-		}
-	}
-	for _, d := range want {
-		if raw, there := is[d.Name]; there && bytes.Equal(raw, d.Raw) {
-			continue
-		}
-		if d.Name == DropInName {
-			return fmt.Errorf("drop-in %s is flotilla's own", d.Name)
-		}
-		if err := a.step("write drop-in"); err != nil {
-			return err
-		}
-		if err := a.doors.Files.WriteDropIn(string(name), d.Name, d.Raw); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
