@@ -146,8 +146,6 @@ func changed(was *cluster.Placed, now *cluster.Placement) string {
 		return "drop-ins changed"
 	case was.Restart != now.Restart:
 		return "restart was asked for"
-	case was.DropIns != now.DropIns:
-		return "drop-ins changed"
 	case was.Run != now.Run:
 		return "start was asked for"
 	case was.Tries != now.Tries:

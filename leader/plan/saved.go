@@ -37,16 +37,22 @@ type Saved struct {
 
 // SavedHost is a host with its orders and reports.
 type SavedHost struct {
-	ID        cluster.HostID                   `json:"id"`
-	Spec      cluster.HostSpec                 `json:"spec"`
-	SpecRev   int64                            `json:"spec_revision,omitempty"`
-	Info      *cluster.HostInfo                `json:"info,omitempty"`
-	Alive     *cluster.Alive                   `json:"alive,omitempty"`
-	AliveRev  int64                            `json:"alive_revision,omitempty"`
-	Absent    time.Time                        `json:"absent,omitzero"`
-	AbsentRev int64                            `json:"absent_revision,omitempty"`
-	Placed    map[cluster.Unit]SavedPlaced     `json:"placed,omitempty"`
-	Status    map[cluster.Unit]*cluster.Status `json:"status,omitempty"`
+	ID        cluster.HostID                `json:"id"`
+	Spec      cluster.HostSpec              `json:"spec"`
+	SpecRev   int64                         `json:"spec_revision,omitempty"`
+	Info      *cluster.HostInfo             `json:"info,omitempty"`
+	Alive     *cluster.Alive                `json:"alive,omitempty"`
+	AliveRev  int64                         `json:"alive_revision,omitempty"`
+	Absent    time.Time                     `json:"absent,omitzero"`
+	AbsentRev int64                         `json:"absent_revision,omitempty"`
+	Placed    map[cluster.Unit]SavedPlaced  `json:"placed,omitempty"`
+	Status    map[cluster.Unit]*SavedStatus `json:"status,omitempty"`
+}
+
+// SavedStatus is a report with when it was first seen to be so.
+type SavedStatus struct {
+	cluster.Status
+	Seen time.Time `json:"seen,omitzero"`
 }
 
 // SavedPlaced is a placement with its mod revision.
@@ -106,8 +112,12 @@ func Save(snap *cluster.Snapshot, opt Options, now time.Time) Saved {
 func saveHost(h *cluster.Host) SavedHost {
 	out := SavedHost{
 		ID: h.ID, Spec: h.Spec, SpecRev: h.SpecRev, Info: h.Info, Alive: h.Alive, AliveRev: h.AliveRev,
-		Absent: h.Absent, AbsentRev: h.AbsentRev, Status: maps.Clone(h.Status),
+		Absent: h.Absent, AbsentRev: h.AbsentRev,
+		Status: make(map[cluster.Unit]*SavedStatus, len(h.Status)),
 		Placed: make(map[cluster.Unit]SavedPlaced, len(h.Placed)),
+	}
+	for u, st := range h.Status {
+		out.Status[u] = &SavedStatus{*st, st.Seen}
 	}
 	for u, pl := range h.Placed {
 		out.Placed[u] = SavedPlaced{pl.Placement, pl.Rev}
@@ -160,7 +170,9 @@ func (h *SavedHost) restore(into *cluster.Snapshot) error {
 		if st == nil {
 			return fmt.Errorf("%w: host %s: the status of %s is null", ErrNotSaved, h.ID.Short(), u)
 		}
-		into.SetStatus(cluster.Where{Host: h.ID, Unit: u}, st)
+		status := st.Status
+		status.Seen = st.Seen
+		into.SetStatus(cluster.Where{Host: h.ID, Unit: u}, &status)
 	}
 	return nil
 }
