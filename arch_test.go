@@ -25,6 +25,7 @@ type room struct {
 var rooms = map[string]room{
 	".":                         {"proof", nil},
 	"units":                     {"thing", nil},
+	"templates":                 {"thing", []string{"units"}},
 	"cluster":                   {"thing", []string{"units"}},
 	"leader/plan":               {"decision", []string{"cluster", "units"}},
 	"leader":                    {"loop", []string{"leader/plan", "cluster", "units"}},
@@ -42,7 +43,7 @@ var rooms = map[string]room{
 	"daemon":                    {"wiring", []string{"*"}},
 	"daemon/doors":              {"wiring", []string{"agent", "agent/systemd", "cluster", "units"}},
 	"sim":                       {"wiring", []string{"daemon/doors", "units", "cluster", "leader/plan", "leader", "agent", "cluster/store", "cluster/store/memory", "agent/systemd", "agent/systemd/fake"}},
-	"cmd/flotilla":              {"wiring", []string{"daemon", "api", "sim", "members", "install", "units", "cluster", "leader/plan", "agent/systemd"}},
+	"cmd/flotilla":              {"wiring", []string{"daemon", "api", "sim", "members", "install", "units", "templates", "cluster", "leader/plan", "agent/systemd"}},
 	"e2e/testbed":               {"proof", []string{"e2e/hosts", "api"}},
 	"e2e":                       {"proof", []string{"e2e/testbed", "e2e/hosts", "api", "cluster", "units"}},
 	"e2e/hosts":                 {"proof", nil},
@@ -55,12 +56,15 @@ var rooms = map[string]room{
 
 // outside says which rooms may touch an outside library; no other room may.
 var outside = map[string][]string{
-	"go.etcd.io/etcd/client":                 {"cluster/store", "members"},
-	"go.etcd.io/etcd/server":                 {"members"},
-	"github.com/coreos/go-systemd/v22/dbus":  {"agent/systemd"},
-	"github.com/godbus/dbus":                 {"agent/systemd"},
-	"github.com/urfave/cli":                  {"cmd/flotilla"},
-	"github.com/google/go-containerregistry": {"e2e/hosts/registry"},
+	"go.etcd.io/etcd/client":                       {"cluster/store", "members"},
+	"go.etcd.io/etcd/server":                       {"members"},
+	"github.com/coreos/go-systemd/v22/dbus":        {"agent/systemd"},
+	"github.com/godbus/dbus":                       {"agent/systemd"},
+	"github.com/urfave/cli":                        {"cmd/flotilla"},
+	"github.com/google/go-containerregistry":       {"e2e/hosts/registry"},
+	"github.com/compose-spec/compose-go":           {"templates", "cmd/flotilla"},
+	"github.com/compose-spec/compose-go/v2/loader": {"cmd/flotilla"},
+	"github.com/compose-spec/compose-go/v2/dotenv": {"cmd/flotilla"},
 }
 
 // impure are packages that bring I/O, time passing, chance or logging into a room.
