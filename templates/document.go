@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -29,11 +30,17 @@ type entry struct {
 	value *yaml.Node
 }
 
-var yamlLine = regexp.MustCompile(`line (\d+)`)
+var (
+	yamlLine   = regexp.MustCompile(`line (\d+)`)
+	yamlPrefix = regexp.MustCompile(`^(yaml: )?(construct errors: )?(line \d+: )?`)
+)
 
 // Parse reads the YAML of a Compose file. The error is an *units.Error.
 func Parse(file string, content []byte) (*Document, error) {
 	d := &Document{File: file}
+	if i := invalidUTF8(content); i >= 0 {
+		return nil, d.fault(1+bytes.Count(content[:i], []byte("\n")), "save the file as UTF-8", "file holds bytes that are no UTF-8")
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	var root yaml.Node
 	switch err := dec.Decode(&root); {
@@ -52,11 +59,11 @@ func Parse(file string, content []byte) (*Document, error) {
 	if d.root.Kind != yaml.MappingNode {
 		return nil, d.fault(d.root.Line, "write services: and the services below it", "file is no mapping")
 	}
-	if err := d.root.Decode(&d.tree); err != nil {
-		return nil, d.syntax(err)
-	}
 	if err := d.plainKeys(d.root, 0); err != nil {
 		return nil, err
+	}
+	if err := d.root.Decode(&d.tree); err != nil {
+		return nil, d.syntax(err)
 	}
 	return d, nil
 }
@@ -106,48 +113,12 @@ func (d *Document) fault(line int, hint, msg string) *units.Error {
 
 // syntax is what the YAML library says, with its line in our place.
 func (d *Document) syntax(err error) *units.Error {
-	msg := oneLine(strings.TrimPrefix(err.Error(), "yaml: "))
+	msg := oneLine(err.Error())
 	line := 1
 	if m := yamlLine.FindStringSubmatch(msg); m != nil {
 		line, _ = strconv.Atoi(m[1])
 	}
-	return d.fault(line, "mend the YAML", msg)
-}
-
-// Locate makes an error of the Compose library, which names a path, one with a line.
-func (d *Document) Locate(err error) *units.Error {
-	msg := strings.TrimPrefix(oneLine(err.Error()), "validating "+d.File+": ")
-	line := 1
-	if i := strings.Index(msg, "services"); i >= 0 {
-		line = d.Line(d.pathIn(msg[i:])...)
-	} else if i := strings.Index(msg, "volumes"); i >= 0 {
-		line = d.Line(d.pathIn(msg[i:])...)
-	}
-	return d.fault(line, "see the Compose specification", msg)
-}
-
-// pathIn reads a path such as services.web.ports[0] at the beginning of s. Names may hold dots, so
-// the document says where one ends.
-func (d *Document) pathIn(s string) []string {
-	var path []string
-	n := d.root
-	for n != nil {
-		s = strings.TrimLeft(s, ".[]'")
-		var longest string
-		for _, name := range names(n) {
-			rest, ok := strings.CutPrefix(s, name)
-			if ok && len(name) > len(longest) && (rest == "" || strings.ContainsRune(".[]': ", rune(rest[0]))) {
-				longest = name
-			}
-		}
-		if longest == "" {
-			break
-		}
-		path = append(path, longest)
-		s = s[len(longest):]
-		n, _ = child(n, longest)
-	}
-	return path
+	return d.fault(line, "mend the YAML", yamlPrefix.ReplaceAllString(msg, ""))
 }
 
 // plainKeys refuses keys that are no strings. Aliases are not followed: what they name is seen where it stands.
@@ -240,6 +211,18 @@ func child(n *yaml.Node, key string) (*yaml.Node, int) {
 		}
 	}
 	return nil, 0
+}
+
+// invalidUTF8 is the index of the first byte that is no UTF-8, or -1.
+func invalidUTF8(b []byte) int {
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

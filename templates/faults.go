@@ -14,8 +14,10 @@ type faults struct{ list units.Errors }
 // maxFaults bounds what one file can make us say about it.
 const maxFaults = 50
 
+// add notes a fault, once.
 func (f *faults) add(e *units.Error) {
-	if len(f.list) < maxFaults {
+	same := slices.ContainsFunc(f.list, func(o *units.Error) bool { return *o == *e })
+	if !same && len(f.list) < maxFaults {
 		f.list = append(f.list, e)
 	}
 }

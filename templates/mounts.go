@@ -71,15 +71,27 @@ func (c *converter) ports() []Word {
 	return out
 }
 
-// portPath finds a port in the document: one entry there may stand for several.
+// portPath finds a port in the document, where one entry may stand for several.
 func (c *converter) portPath(p types.ServicePortConfig) []string {
 	list := c.doc.at(append(c.at[:2:2], "ports")...)
-	for i := range names(list) {
-		item, _ := child(list, strconv.Itoa(i))
-		target, _ := child(item, "target")
-		want := strconv.FormatUint(uint64(p.Target), 10)
-		if target != nil && target.Value == want || strings.Contains(item.Value, want) {
-			return []string{"ports", strconv.Itoa(i)}
+	if list == nil {
+		return []string{"ports"}
+	}
+	for _, i := range names(list) {
+		item, _ := child(list, i)
+		text := item.Value
+		if target, _ := child(item, "target"); target != nil {
+			text = target.Value
+		}
+		text, _, _ = strings.Cut(text[strings.LastIndexByte(text, ':')+1:], "/")
+		low, high, ranged := strings.Cut(text, "-")
+		if !ranged {
+			high = low
+		}
+		from, err := strconv.ParseUint(low, 10, 32)
+		to, err2 := strconv.ParseUint(high, 10, 32)
+		if err == nil && err2 == nil && from <= uint64(p.Target) && uint64(p.Target) <= to {
+			return []string{"ports", i}
 		}
 	}
 	return []string{"ports"}

@@ -114,7 +114,7 @@ func (c *converter) verify(data Service, content []byte, o Options) error {
 	}
 	var named *units.Error
 	if errors.As(err, &named) && named.Line == 0 { // the name is at fault
-		c.refuse("rename the service", named.Msg)
+		c.refuse("rename the service, or the project with name:", named.Msg)
 		return nil
 	}
 	from := o.File

@@ -93,7 +93,7 @@ func (d *Document) Check(lookup func(string) (string, bool)) (warnings []*units.
 	if services := d.at("services"); services == nil || len(entries(services)) == 0 {
 		c.refuse(d.Line("services"), "write services: and a service with an image", "file has no service")
 	}
-	c.variables(d.root)
+	c.scalars(d.root)
 	return c.warnings, c.err()
 }
 
@@ -164,22 +164,23 @@ func onlyStarted(n *yaml.Node) bool {
 	return true
 }
 
-// variables refuses ${…} of variables that are not set and have no default: an empty text in their
-// place would run something that nobody wrote.
-func (c *checker) variables(n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode {
-		c.scalar(n)
-		return
-	}
-	for i, child := range n.Content {
-		if n.Kind != yaml.MappingNode || i%2 == 1 {
-			c.variables(child) // an alias has no content: what it names is seen where it stands
+// scalars looks at every text of the file.
+func (c *checker) scalars(n *yaml.Node) {
+	for i, child := range n.Content { // an alias has none: what it names is seen where it stands
+		if msg := wordFault(child.Value); msg != "" {
+			c.refuse(child.Line, "remove it", shown(child.Value)+" "+msg)
 		}
+		if n.Kind != yaml.MappingNode || i%2 == 1 {
+			c.variables(child)
+		}
+		c.scalars(child)
 	}
 }
 
-func (c *checker) scalar(n *yaml.Node) {
-	if !strings.Contains(n.Value, "$") {
+// variables refuses ${…} of variables that are not set and have no default: an empty text in their
+// place would run something that nobody wrote.
+func (c *checker) variables(n *yaml.Node) {
+	if n.Kind != yaml.ScalarNode || !strings.Contains(n.Value, "$") {
 		return
 	}
 	found := template.ExtractVariables(map[string]any{"": n.Value}, nil)

@@ -2,7 +2,9 @@ package templates
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,16 +158,25 @@ func halved(s, mark string) (string, error) {
 	return strings.Join(parts, mark), nil
 }
 
-// TestWordsRun has systemd's own parser read words, where it is at hand: systemd-analyze says what an
-// Exec line that it cannot read lacks.
-func TestWordsRun(t *testing.T) {
+// TestWordsVerify has systemd's own parser read words, where it is at hand: it finds no fault in them,
+// and one in a word that is not quoted.
+func TestWordsVerify(t *testing.T) {
 	program, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("no systemd-analyze here")
+		t.Skip("no systemd-analyze here: install the package systemd")
 	}
-	text := "[Service]\nExecStart=/bin/echo"
-	for _, s := range []string{"", "a b", "%n", "$HOME ${X}", "x\n[Service]", `\`, `"`, "'", ";", "#", "\u2028", "\x01", "über", "@-:+!|"} {
-		text += " \\\n    " + Word(s).String()
+	good := ""
+	for _, s := range []string{"", "a b", "%Z", "$HOME ${X}", "x\n[Service]", `\`, `"`, "'", ";", "#", "\u2028", "\x01", "über", "@-:+!|"} {
+		good += " " + Word(s).String()
 	}
-	verifyWith(t, program, map[string]string{"words.service": text + "\n"})
+	for words, want := range map[string]bool{good: true, ` "a`: false, ` \q`: false} {
+		file := filepath.Join(t.TempDir(), "words.service")
+		if err := os.WriteFile(file, []byte("[Service]\nExecStart=/bin/echo"+words+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.CommandContext(t.Context(), program, "verify", "--man=no", file).CombinedOutput()
+		if got := err == nil && !strings.Contains(string(out), file); got != want {
+			t.Errorf("systemd-analyze verify of words%s is content: %v, want %v: %v\n%s", words, got, want, err, out)
+		}
+	}
 }

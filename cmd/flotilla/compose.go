@@ -77,8 +77,9 @@ func loadProject(ctx context.Context, doc *templates.Document, path string, env 
 		ConfigFiles: []types.ConfigFile{{Filename: path, Content: []byte{}, Config: tree}},
 	}, func(o *loader.Options) {
 		o.SetProjectName(name, explicit)
-		o.SkipInclude, o.SkipExtends, o.SkipNormalization = true, true, true
+		o.SkipInclude, o.SkipExtends, o.SkipNormalization, o.SkipConsistencyCheck = true, true, true, true
 		o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
+		o.ResolvePaths = false
 	})
 	if err != nil {
 		return nil, doc.Locate(err)
