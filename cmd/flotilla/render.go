@@ -51,7 +51,7 @@ func render(c *cli.Context) error {
 	if err := putRendered(c.App.Writer, c.String("output"), rendered); err != nil {
 		return err
 	}
-	sayStart(c.App.ErrWriter, rendered)
+	sayStart(c.App.ErrWriter, c.String("output"), rendered)
 	return nil
 }
 
@@ -79,15 +79,21 @@ func putRendered(w io.Writer, dir string, rendered []templates.Unit) error {
 	return nil
 }
 
-// sayStart says the commands that start what the Compose file asks for.
-func sayStart(w io.Writer, rendered []templates.Unit) {
+// sayStart says the commands that start what the Compose file asks for, from the files in a folder.
+func sayStart(w io.Writer, dir string, rendered []templates.Unit) {
 	for _, u := range rendered {
-		switch u.Replicas {
-		case 0:
-		case 1:
-			fmt.Fprintf(w, "flotilla start %s@1\n", u.Name.Prefix())
-		default:
-			fmt.Fprintf(w, "flotilla start '%s@{1..%d}'\n", u.Name.Prefix(), u.Replicas)
+		word := filepath.Join(dir, u.Name.Prefix()) + "@1"
+		if u.Replicas > 1 {
+			word = strings.TrimSuffix(word, "1") + fmt.Sprintf("{1..%d}", u.Replicas)
+		}
+		if strings.ContainsFunc(word, func(r rune) bool { return !strings.ContainsRune(plainInShell, r) }) {
+			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+		if u.Replicas > 0 {
+			fmt.Fprintf(w, "flotilla start %s\n", word)
 		}
 	}
 }
+
+// plainInShell are the characters that a shell takes for nothing but themselves.
+const plainInShell = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./@:+"

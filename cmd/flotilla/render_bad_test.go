@@ -99,7 +99,7 @@ func TestRenderTemplate(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"[Service]\nExecStart=/usr/bin/{{.Runtime}} run {{.Image}}{{range .Command}} {{.}}{{end}}\n": "[Service]\nExecStart=/usr/bin/podman run app:1 /app \"a b%%n\"\n",
-		"[Service]\nExecStart=/bin/true\n{{with .MemoryMax}}MemoryMax={{.}}{{end}}\n":               "[Service]\nExecStart=/bin/true\nMemoryMax=1G\n",
+		"[Service]\nExecStart=/bin/true\n{{with .MemoryMax}}MemoryMax={{.}}{{end}}\n":                "[Service]\nExecStart=/bin/true\nMemoryMax=1G\n",
 		"":                          "own.tmpl:1: template is empty (docs/templates.md shows one)",
 		"a\n{{.Nonsense}}":          "own.tmpl:2: <.Nonsense>: can't evaluate field Nonsense in type templates.Service (docs/templates.md lists what a template may use)",
 		"{{if}}":                    "own.tmpl:1: missing value for if (docs/templates.md lists what a template may use)",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"flotilla/units"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what render prints back into testdata/render")
@@ -101,4 +104,42 @@ func verifyUnits(t *testing.T, files []string) {
 	if err != nil || strings.Contains(string(out), dir) {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
+}
+
+// TestExamples: every unit file of examples/ is accepted, systemd has nothing to say about it, and its
+// Compose files render.
+func TestExamples(t *testing.T) {
+	var files []string
+	err := filepath.WalkDir(filepath.Join("..", "..", "examples"), func(p string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, p)
+		}
+		return err
+	})
+	if err != nil || len(files) == 0 {
+		t.Fatalf("examples has %d files: %v", len(files), err)
+	}
+	var unitFiles []string
+	for _, file := range files {
+		switch filepath.Ext(file) {
+		case ".md":
+		case ".yaml":
+			for _, runtime := range []string{"docker", "podman"} {
+				var stdout, stderr bytes.Buffer
+				if code := run(t.Context(), []string{"flotilla", "render", "-f", file, "--runtime", runtime, "-o", t.TempDir()}, &stdout, &stderr); code != 0 {
+					t.Errorf("render %s for %s: %s", file, runtime, stderr.String())
+				}
+			}
+		default:
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := units.Verify(units.Name(filepath.Base(file)), text); err != nil {
+				t.Error(err)
+			}
+			unitFiles = append(unitFiles, file)
+		}
+	}
+	verifyUnits(t, unitFiles)
 }
