@@ -120,3 +120,26 @@ func TestRenderTemplate(t *testing.T) {
 		}
 	}
 }
+
+// TestRenderManual: the template that docs/templates.md shows works.
+func TestRenderManual(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/templates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(manual), "```ini\n")
+	block, _, ok := strings.Cut(block, "```")
+	if !ok {
+		t.Fatal("docs/templates.md shows no template")
+	}
+	own := filepath.Join(t.TempDir(), "own.tmpl")
+	if err := os.WriteFile(own, []byte(block), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"flotilla", "render", "-f", "testdata/render/full.yaml", "--template", own, "-o", dir}, &stdout, &stderr); code != 0 {
+		t.Fatalf("render with the template of docs/templates.md: %s", stderr.String())
+	}
+	verifyUnits(t, strings.Fields(stdout.String()))
+}

@@ -48,7 +48,7 @@ const testBudget = 15 * time.Minute
 // suites are all there are. They come one after another but for those that say beside.
 func suites() []suite {
 	hostLabs := []string{"hosts-test", "hosts-crash", "hosts-old"}
-	labs := []string{"e2e", "commands", "storm"}
+	labs := []string{"e2e", "commands", "storm", "templates"}
 	secondLabs := []string{"e2e-second", "contract", "debian12", "ignition", "wipe", "external"}
 	return []suite{
 		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", oneProcessor, "-shuffle=on", "-skip=^TestMutations$", "./..."}, env: []string{"SIM_SEEDS=3", "CGO_ENABLED=1"}, budget: 6 * time.Minute},
