@@ -32,7 +32,8 @@ type entry struct {
 
 var (
 	yamlLine   = regexp.MustCompile(`line (\d+)`)
-	yamlPrefix = regexp.MustCompile(`^(yaml: )?(construct errors: )?(line \d+: )?`)
+	yamlPlace  = regexp.MustCompile(` at line \d+(, column \d+)?|: line \d+(, column \d+)?`)
+	yamlPrefix = regexp.MustCompile(`^(yaml: )?(construct errors: )?(line \d+(, column \d+)?: )?`)
 )
 
 // Parse reads the YAML of a Compose file. The error is an *units.Error.
@@ -47,11 +48,11 @@ func Parse(file string, content []byte) (*Document, error) {
 	case errors.Is(err, io.EOF):
 		return nil, d.fault(1, "write at least services: with one service in it", "file is empty")
 	case err != nil:
-		return nil, d.syntax(err)
+		return nil, d.syntax(err, content)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		if err != nil {
-			return nil, d.syntax(err)
+			return nil, d.syntax(err, content)
 		}
 		return nil, d.fault(1, "write one file for each", "file holds more than one YAML document")
 	}
@@ -63,7 +64,7 @@ func Parse(file string, content []byte) (*Document, error) {
 		return nil, err
 	}
 	if err := d.root.Decode(&d.tree); err != nil {
-		return nil, d.syntax(err)
+		return nil, d.syntax(err, content)
 	}
 	return d, nil
 }
@@ -111,14 +112,23 @@ func (d *Document) fault(line int, hint, msg string) *units.Error {
 	return &units.Error{File: d.File, Line: line, Msg: msg, Hint: hint}
 }
 
-// syntax is what the YAML library says, with its line in our place.
-func (d *Document) syntax(err error) *units.Error {
+// syntax is what the YAML library says, with its line in our place: the last that it names, which is where
+// it stopped. Its parser, unlike its scanner, counts from 0.
+func (d *Document) syntax(err error, content []byte) *units.Error {
 	msg := oneLine(err.Error())
+	head, tail, twice := strings.Cut(msg, "already defined") // then the last line is that of the first key
 	line := 1
-	if m := yamlLine.FindStringSubmatch(msg); m != nil {
-		line, _ = strconv.Atoi(m[1])
+	if found := yamlLine.FindAllStringSubmatch(head, -1); found != nil {
+		line, _ = strconv.Atoi(found[len(found)-1][1])
 	}
-	return d.fault(line, "mend the YAML", yamlPrefix.ReplaceAllString(msg, ""))
+	if strings.HasPrefix(msg, "yaml: while parsing") {
+		line++
+	}
+	line = min(line, 1+bytes.Count(bytes.TrimRight(content, " \t\r\n"), []byte("\n")))
+	if msg = yamlPlace.ReplaceAllString(yamlPrefix.ReplaceAllString(head, ""), ""); twice {
+		msg += "already defined" + tail
+	}
+	return d.fault(line, "mend the YAML", msg)
 }
 
 // plainKeys refuses keys that are no strings. Aliases are not followed: what they name is seen where it stands.

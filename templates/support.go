@@ -2,6 +2,7 @@ package templates
 
 import (
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -127,6 +128,8 @@ func (c *checker) mapping(n *yaml.Node, s shape, path []string) {
 			c.unknown(e, s, where)
 		case below != nil:
 			c.mapping(e.value, below, where)
+		case (e.name == "path" || e.name == "host_ip") && e.value.ShortTag() != "!!str": // the library takes it for granted
+			c.refuse(e.line, "write it in quotes", shown(strings.Join(where, "."))+" is no text")
 		}
 	}
 }
@@ -169,6 +172,10 @@ func (c *checker) scalars(n *yaml.Node) {
 	for i, child := range n.Content { // an alias has none: what it names is seen where it stands
 		if msg := wordFault(child.Value); msg != "" {
 			c.refuse(child.Line, "remove it", shown(child.Value)+" "+msg)
+		}
+		var number float64
+		if child.ShortTag() == "!!float" && child.Decode(&number) == nil && (math.IsInf(number, 0) || math.IsNaN(number)) {
+			c.refuse(child.Line, "write a number, or quote a text", shown(child.Value)+" is no number to reckon with")
 		}
 		if n.Kind != yaml.MappingNode || i%2 == 1 {
 			c.variables(child)

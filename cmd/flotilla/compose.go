@@ -58,7 +58,12 @@ func loadCompose(ctx context.Context, path string, warn io.Writer) (*composeFile
 
 // loadProject has the Compose library read what Check let pass. It touches no file: env files, other
 // files and paths are not for it.
-func loadProject(ctx context.Context, doc *templates.Document, path string, env types.Mapping) (*types.Project, error) {
+func loadProject(ctx context.Context, doc *templates.Document, path string, env types.Mapping) (project *types.Project, err error) {
+	defer func() { // the library takes some kinds of values for granted
+		if r := recover(); r != nil {
+			err = doc.Fault(nil, "quote texts, and write lists and mappings as the Compose specification has them", fmt.Sprintf("a value is of the wrong kind: %v", r))
+		}
+	}()
 	dir, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of %s: %w", path, err)
@@ -71,7 +76,7 @@ func loadProject(ctx context.Context, doc *templates.Document, path string, env 
 	if name == "" {
 		return nil, doc.Fault([]string{"name"}, "write name: at the top of the file", "the folder's name makes no name for the project")
 	}
-	project, err := loader.LoadWithContext(ctx, types.ConfigDetails{
+	project, err = loader.LoadWithContext(ctx, types.ConfigDetails{
 		WorkingDir:  dir,
 		Environment: env,
 		ConfigFiles: []types.ConfigFile{{Filename: path, Content: []byte{}, Config: tree}},

@@ -143,3 +143,36 @@ func TestRenderManual(t *testing.T) {
 	}
 	verifyUnits(t, strings.Fields(stdout.String()))
 }
+
+// FuzzRenderFile: no text makes render fall or speak without file and line.
+func FuzzRenderFile(f *testing.F) {
+	archive, err := txtar.ParseFile(badCompose)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, a := range archive.Files {
+		f.Add(a.Data)
+	}
+	for _, name := range []string{"full", "health", "environment", "hostile", "warnings"} {
+		text, err := os.ReadFile(filepath.Join("testdata", "render", name+".yaml"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		t.Chdir(t.TempDir())
+		if err := os.WriteFile("compose.yaml", text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr bytes.Buffer
+		if run(t.Context(), []string{"flotilla", "render"}, &stdout, &stderr) == 0 {
+			return
+		}
+		for line := range strings.Lines(stderr.String()) {
+			if said, ok := strings.CutPrefix(line, "flotilla: error: "); ok && !strings.HasPrefix(said, "compose.yaml:") {
+				t.Errorf("render of %q says %q, want file and line", text, said)
+			}
+		}
+	})
+}
