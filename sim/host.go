@@ -129,7 +129,10 @@ func (h *Host) newAgent(p *process) error {
 	var err error
 	p.agent, err = agent.New(doors, agent.Options{
 		Host: h.id, Timing: h.w.opt.Timing, Log: h.log,
-		Info:     cluster.HostInfo{Boot: boot, Name: h.name, Address: h.name + ":7117", Version: version1, Labels: h.labels},
+		Info: cluster.HostInfo{
+			Boot: boot, Name: h.name, Address: h.name + ":7117", Version: version1, Labels: h.labels,
+			Runtimes: map[string]string{"podman": "5.4"}, CPUs: 64, Memory: 256 << 30,
+		},
 		StateDir: h.folder(h.lives, "state"), RunDir: h.folder(h.lives, "run"),
 	})
 	return err

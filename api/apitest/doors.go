@@ -157,6 +157,7 @@ func (a *agent) begin(ctx context.Context) error {
 	}
 	info := cluster.HostInfo{
 		Boot: boot, Name: a.host.Name, Address: a.host.Address, Version: Version, OS: "Debian", Systemd: 257,
+		Runtimes: map[string]string{"docker": "26.1", "podman": "5.4"}, CPUs: 8, Memory: 16 << 30,
 		Labels: map[string]string{"host": a.host.Name},
 	}
 	return a.store.Report(ctx, a.lease, &info, nil, nil)
