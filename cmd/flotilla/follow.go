@@ -83,6 +83,8 @@ func wait(ctx context.Context, c *cli.Context, cl *api.Client, v verb, names []s
 	}()
 	frozen := time.NewTicker(frozenLook)
 	defer frozen.Stop()
+	talk := time.NewTicker(tellAfter / 4)
+	defer talk.Stop()
 	open := true
 	for open && len(p.open) > 0 {
 		select {
@@ -90,6 +92,8 @@ func wait(ctx context.Context, c *cli.Context, cl *api.Client, v verb, names []s
 			p.see(u)
 		case <-p.again:
 			p.lookAgain()
+		case <-talk.C:
+			p.tell()
 		case <-frozen.C:
 			p.lookFrozen(ctx, cl)
 		case err = <-ended:
