@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -93,29 +92,4 @@ func explainThing(c *cli.Context, cl *api.Client, thing string) error {
 func notFound(err error) bool {
 	var refused *api.Error
 	return errors.As(err, &refused) && refused.Code == api.CodeNotFound
-}
-
-func events(c *cli.Context) error {
-	if err := wantJSON(c); err != nil {
-		return err
-	}
-	cl, err := client(c)
-	if err != nil {
-		return err
-	}
-	err = cl.Events(c.Context, c.Bool("follow"), func(e api.Event) error {
-		if c.String("output") == "json" {
-			return jsonLine(c, e)
-		}
-		where := ""
-		if e.Host != "" {
-			where = " on " + e.Host
-		}
-		_, err := fmt.Fprintf(c.App.Writer, "%s %s %s%s: %s\n", e.Time.Local().Format(time.DateTime), e.Kind, e.Subject, where, e.Text)
-		return err
-	})
-	if c.Context.Err() != nil {
-		return nil
-	}
-	return err
 }
