@@ -137,6 +137,14 @@ func (w *world) moreCommand(verb string, args []string) string {
 				h.Absent, h.AbsentRev = w.now, 0
 			}
 		}
+	case "unreadable": // what a newer leader ordered
+		p := cluster.Placed{Host: hostID(args[0]), Unit: units.Name(args[1]), Rev: w.rev(), Bad: "unknown order"}
+		p.State, p.Reason = cluster.Launched, "cannot be read: unknown order"
+		w.snap.SetPlaced(&p)
+	case "readable":
+		p := *w.snap.Placed[units.Name(args[1])][hostID(args[0])]
+		p.Rev, p.Bad = w.rev(), ""
+		w.snap.SetPlaced(&p)
 	case "obey":
 		if len(args) == 0 {
 			w.obeyAll()

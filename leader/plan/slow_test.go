@@ -107,7 +107,16 @@ func (s *slow) waits(u cluster.Unit) { s.wait = append(s.wait, string(u)) }
 
 func (s *slow) placeable(u cluster.Unit) bool {
 	head := s.snap.Units[u]
-	return head != nil && head.Spec.Target != units.Inactive && head.Bad == "" && !u.IsTemplate()
+	return head != nil && head.Spec.Target != units.Inactive && head.Bad == "" && !u.IsTemplate() && !s.unreadable(u)
+}
+
+func (s *slow) unreadable(u cluster.Unit) bool {
+	for _, h := range s.hosts {
+		if pl := h.Placed[u]; pl != nil && pl.Bad != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *slow) live(u cluster.Unit) []*cluster.Host {
@@ -217,6 +226,10 @@ func (s *slow) end(u cluster.Unit, h *cluster.Host) {
 }
 
 func (s *slow) tidy(u cluster.Unit) {
+	if s.unreadable(u) {
+		s.waits(u)
+		return
+	}
 	head := s.snap.Units[u]
 	for _, h := range s.hosts {
 		if s.isAcked(u, h) {

@@ -21,12 +21,21 @@ const (
 // tidy does what takes no choice of a host: ends, changes in place, the removal of
 // tombstones that were carried out.
 func (p *planner) tidy(u cluster.Unit) need {
+	if bad := p.snap.Unreadable(u); bad != nil {
+		p.refuse(u, bad.Host, "%s", unreadable(p.byID[bad.Host].Host, bad))
+		return needNothing
+	}
 	p.sweep(u)
 	n := p.tidyUnit(u)
 	if n == needNothing {
 		p.forget(u, nil)
 	}
 	return n
+}
+
+// unreadable says why a unit is left alone.
+func unreadable(h *cluster.Host, bad *cluster.Placed) string {
+	return fmt.Sprintf("its order on host %s cannot be read, so it stays as it is; a newer flotilla may have written it: %s", h.Name(), bad.Bad)
 }
 
 // sweep frees the hosts whose tombstones were acknowledged, or that an operator

@@ -112,6 +112,9 @@ func (w *world) obey(h *cluster.Host) {
 		}
 	}
 	for u, pl := range h.Placed {
+		if pl.Bad != "" {
+			continue
+		}
 		w.snap.SetStatus(cluster.Where{Host: h.ID, Unit: u}, &cluster.Status{
 			Generation: pl.Generation, Order: pl.State, Blob: pl.Blob, Boot: h.Alive.Boot,
 		})
@@ -135,9 +138,15 @@ func (w *world) apply(o cluster.Orders) error {
 	}
 	seen := map[cluster.Where]bool{}
 	for _, pl := range o.Put {
+		if bad := w.snap.Unreadable(pl.Unit); bad != nil {
+			return fmt.Errorf("%s is ordered although its order on %s cannot be read", pl.Unit, bad.Host.Short())
+		}
 		seen[cluster.Where{Host: pl.Host, Unit: pl.Unit}] = true
 	}
 	for _, d := range o.Delete {
+		if bad := w.snap.Unreadable(d.Unit); bad != nil {
+			return fmt.Errorf("an order of %s is deleted although that on %s cannot be read", d.Unit, bad.Host.Short())
+		}
 		seen[d] = true
 	}
 	if len(seen) != len(o.Put)+len(o.Delete) {
@@ -194,6 +203,9 @@ func (w *world) step() plan.Result {
 // invariants of every state between decisions.
 func (w *world) check() error {
 	for u, at := range w.snap.Placed {
+		if w.snap.Unreadable(u) != nil {
+			continue // it stays as it was found
+		}
 		head := w.snap.Units[u]
 		var living []string
 		for id, pl := range at {
