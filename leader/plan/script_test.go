@@ -112,6 +112,8 @@ func (w *world) command(line string) string {
 	case "orphan":
 		h := w.snap.Hosts[hostID(args[0])]
 		w.snap.SetStatus(cluster.Where{Host: h.ID, Unit: units.Name(args[1])}, &cluster.Status{Orphan: true, Boot: h.Alive.Boot})
+	case "ended": // an orphan, by itself
+		w.snap.DeleteStatus(cluster.Where{Host: hostID(args[0]), Unit: units.Name(args[1])})
 	case "orphan-stop":
 		w.snap.SetOrphanStop(cluster.Where{Host: hostID(args[0]), Unit: units.Name(args[1])}, w.rev())
 	default:

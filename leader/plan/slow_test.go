@@ -408,9 +408,25 @@ func (s *slow) orphanStops() {
 				}
 				s.state[u][h.ID] = cluster.Gone
 				s.say("stop", u, h, "")
+			} else if s.noOrphan(u, h) {
+				s.say("forget", u, h, "")
 			}
 		}
 	}
+}
+
+// noOrphan says that it is known that no orphan of the unit is on the host.
+func (s *slow) noOrphan(u cluster.Unit, h *cluster.Host) bool {
+	if h.Spec.Removed != nil && h.Alive == nil {
+		return true
+	}
+	pl := h.Placed[u]
+	stopped := s.state[u][h.ID] == cluster.Gone && (pl == nil || pl.State != cluster.Gone)
+	if !ready(h) || stopped || pl != nil && pl.Bad != "" {
+		return false
+	}
+	st := h.Status[u]
+	return st == nil || st.Boot == h.Alive.Boot && !st.Unordered(pl != nil)
 }
 
 func (s *slow) count(h *cluster.Host) int {

@@ -159,9 +159,15 @@ func (w *world) apply(o cluster.Orders) error {
 		}
 		pl.Rev = rev
 		w.snap.SetPlaced(&pl)
+		if pl.State == cluster.Gone {
+			w.snap.DeleteOrphanStop(cluster.Where{Host: pl.Host, Unit: pl.Unit})
+		}
 	}
 	for _, d := range o.Delete {
 		w.snap.DeletePlaced(d)
+	}
+	for _, d := range o.Drop {
+		w.snap.DeleteOrphanStop(d)
 	}
 	for _, u := range o.Forget {
 		w.snap.DeleteDestroyed(u)
@@ -185,6 +191,8 @@ func (w *world) revisionOf(c cluster.Condition) int64 {
 		}
 	case cluster.HostsAt:
 		return w.snap.HostsEpoch
+	case cluster.OrphanAt:
+		return w.snap.OrphanStops[cluster.Where{Host: c.Host, Unit: c.Unit}]
 	}
 	return 0
 }
