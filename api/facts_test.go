@@ -26,12 +26,14 @@ func TestEventsOfOneLook(t *testing.T) {
 		want  []string
 	}{
 		{
-			"apart", []cluster.Placed{{Placement: launch}, {Placement: launch}, {Placement: again}, {Placement: again}},
+			"apart",
+			[]cluster.Placed{{Placement: launch}, {Placement: launch}, {Placement: again}, {Placement: again}},
 			[]cluster.Status{{}, status(5, "active", "running", "i1"), status(5, "active", "running", "i1"), status(7, "active", "running", "i2")},
 			[]string{"ordered launched: fewest units", "active/running", "ordered launched: restart was asked for", "restarted: active/running"},
 		},
 		{
-			"together", []cluster.Placed{{Placement: launch}, {Placement: again}, {Placement: third}},
+			"together",
+			[]cluster.Placed{{Placement: launch}, {Placement: again}, {Placement: third}},
 			[]cluster.Status{status(5, "active", "running", "i1"), status(7, "active", "running", "i2"), status(9, "failed", "failed", "i3")},
 			[]string{
 				"ordered launched: fewest units", "active/running", "ordered launched: restart was asked for", "restarted: active/running",
@@ -39,12 +41,14 @@ func TestEventsOfOneLook(t *testing.T) {
 			},
 		},
 		{
-			"nothing new", []cluster.Placed{{Placement: launch}, {Placement: launch}},
+			"nothing new",
+			[]cluster.Placed{{Placement: launch}, {Placement: launch}},
 			[]cluster.Status{status(5, "active", "running", "i1"), status(5, "active", "running", "i1")},
 			[]string{"ordered launched: fewest units", "active/running"},
 		},
 		{
-			"left of an earlier order", []cluster.Placed{{Placement: again}, {Placement: again}, {Placement: again}},
+			"left of an earlier order",
+			[]cluster.Placed{{Placement: again}, {Placement: again}, {Placement: again}},
 			[]cluster.Status{status(5, "failed", "failed", "i1"), status(5, "failed", "failed", "i1"), status(7, "active", "running", "i2")},
 			[]string{"ordered launched: restart was asked for", "active/running"},
 		},
