@@ -433,6 +433,44 @@ func TestSetBackStoreIsFollowedOnlyOnceAccepted(t *testing.T) {
 	})
 }
 
+// Between two looks of a frozen host its emptied store may be restored and grow past all that the
+// host saw: the look at the empty store must have been enough.
+func TestEmptiedAndRestoredStoreStaysFrozen(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restarted %v", restarted), func(t *testing.T) {
+			inWorld(t, kind(), fake.Options{}, func(w *world) {
+				w.start()
+				moved := w.launch("moved.service", "/bin/web")
+				w.settled(map[string]cluster.Placement{"moved.service": moved})
+				kept := w.backup() // moved.service is launched here
+				moved.State = cluster.Gone
+				moved = w.order("moved.service", moved)
+				w.settled(map[string]cluster.Placement{"moved.service": moved})
+				w.mem.Wipe()
+				w.put("other", "x")
+				w.until("the agent to see the empty store", func() bool { return strings.Contains(w.agent.State().Frozen, "no identity") })
+				if restarted {
+					w.stop()
+				}
+				w.setBack(kept)
+				for range 200 {
+					w.put("other", "x")
+				}
+				if restarted {
+					w.start()
+				}
+				w.until("the agent to see that the store is back", func() bool { return strings.Contains(w.agent.State().Frozen, "may have been set back") })
+				w.pass(5 * time.Minute)
+				if got := w.invocations(); len(got) > 0 {
+					t.Errorf("%v runs: an order was carried out that was taken back", got)
+				}
+				w.put("accepted", cluster.Acceptance{ID: "one", Old: w.agent.State().Store.ID, By: cluster.Note{Who: "op", When: time.Now()}})
+				w.until("the store to be followed", func() bool { return w.agent.State().Frozen == "" && w.invocations()["moved.service"] != "" })
+			})
+		})
+	}
+}
+
 // A host that had no orders for days notices a backup that is younger than its last one.
 func TestIdleHostNoticesABackup(t *testing.T) {
 	for _, restarted := range []bool{false, true} {

@@ -352,7 +352,7 @@ func (k *keeper) freeze(v cluster.View, why string) {
 		return
 	}
 	if err := k.disk.save(next, nil); err != nil {
-		k.log.Error("cannot keep on disk that the store went back: a restart of the agent may forget it", "err", err)
+		k.log.Error("cannot keep on disk that the store must not be followed: a restart of the agent may forget it", "err", err)
 	}
 }
 

@@ -19,7 +19,7 @@ type Memory struct {
 	Boot   string       `json:"boot"`             // the boot in which it was read
 	Seen   int64        `json:"seen,omitempty"`   // the newest revision of its store that was seen
 	Used   []string     `json:"used,omitempty"`   // ids of acceptances that were seen
-	Frozen string       `json:"frozen,omitempty"` // the store went back, and nobody accepted that yet
+	Frozen string       `json:"frozen,omitempty"` // the store went back or may have, and nobody accepted that yet
 }
 
 // Judge says why a host that remembers m must not follow v; "" means that it may.
@@ -67,12 +67,19 @@ func (m Memory) accepts(v cluster.View) bool {
 	return !slices.Contains(m.Used, v.Accepted.ID)
 }
 
+// mayBeOlder is why the known store is not followed after another one, or none, stood in its place.
+const mayBeOlder = "frozen: the store was empty or another one for a while, and may have been set back meanwhile; nothing is stopped or started until it is accepted (flotilla accept-store)"
+
 // Freeze is what is remembered once v must not be followed for a reason. That this very
 // store went back is not forgotten when its revisions grow past the remembered one: what was
-// ordered in between is lost, and what it says is older than what was obeyed.
+// ordered in between is lost, and what it says is older than what was obeyed. A store that was gone
+// may come back like that, and have grown past it by the next look.
 func (m Memory) Freeze(v cluster.View, why string) Memory {
-	if v.Store.ID == m.View.Store.ID {
+	switch {
+	case v.Store.ID == m.View.Store.ID:
 		m.Frozen = why
+	case m.Frozen == "":
+		m.Frozen = mayBeOlder
 	}
 	return m
 }

@@ -145,9 +145,18 @@ func TestSetBackStoreStaysFrozen(t *testing.T) {
 			t.Errorf("Judge after it was followed = %q, want none", got)
 		}
 	}
-	wiped := cluster.View{Revision: 1}
-	if got := known.Freeze(wiped, known.Judge(wiped)).Judge(view(2, 101, nil)); got != "" {
-		t.Errorf("Judge of the store that was away and is back = %q, want none", got)
+	wiped, other := cluster.View{Revision: 1}, cluster.View{Store: cluster.Identity{ID: "bbbb", Generation: 1}, Revision: 900}
+	for _, between := range []cluster.View{wiped, other} {
+		gone := known.Freeze(between, known.Judge(between))
+		if got := gone.Judge(view(2, 101, nil)); !strings.Contains(got, "may have been set back") {
+			t.Errorf("Judge of the store that is back after %+v = %q, want that it may have been set back", between.Store, got)
+		}
+		if got := gone.Judge(view(2, 101, word)) + gone.Judge(view(3, 101, nil)); got != "" {
+			t.Errorf("Judge of it once accepted, or restored on purpose = %q, want none", got)
+		}
+		if got := frozen.Freeze(between, "x").Frozen; got != frozen.Frozen {
+			t.Errorf("after %+v the reason is %q, want %q", between.Store, got, frozen.Frozen)
+		}
 	}
 }
 

@@ -193,6 +193,12 @@ func broken(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
+// Lost says that an answer did not come or broke off because its daemon ended or cannot be reached.
+func Lost(err error) bool {
+	var told *Error
+	return broken(err) || errors.Is(err, ErrUnreachable) || errors.As(err, &told) && told.Status == 0 && told.Code == CodeUnavailable
+}
+
 // Hosts lists the hosts by id.
 func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
 	var out []Host
@@ -264,6 +270,12 @@ func (c *Client) Events(ctx context.Context, follow bool, each func(Event) error
 		v.Set("limit", strconv.Itoa(mostBefore))
 	}
 	return list(ctx, c, "/v1/events", v, each)
+}
+
+// EventsAfter calls each with all events later than a revision that the daemon remembers, and
+// then with what happens from now on.
+func (c *Client) EventsAfter(ctx context.Context, rev int64, each func(Event) error) error {
+	return list(ctx, c, "/v1/events", url.Values{"watch": {strconv.FormatInt(rev, 10)}}, each)
 }
 
 // ResumeFailover ends the storm brake: hosts absent by now are failed over.

@@ -192,6 +192,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-wake:
 		case <-r.Context().Done():
+			out.end(ending())
 			return
 		}
 	}

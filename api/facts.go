@@ -38,9 +38,9 @@ type headFact struct {
 
 type unitFact struct {
 	order      cluster.Order
+	generation int64
 	reason     string
-	obeyed     bool
-	active     string
+	active     string // "" until the first order was obeyed
 	sub        string
 	result     string
 	invocation string
@@ -70,7 +70,7 @@ func factsOf(c *cluster.Snapshot, last *facts) *facts {
 				f.units[w] = old
 				continue
 			}
-			f.units[w] = unitFactOf(h, name, p)
+			f.units[w] = unitFactOf(h, name, p, last)
 		}
 	}
 	return f
@@ -84,13 +84,16 @@ func (f *facts) unit(w cluster.Where) (unitFact, bool) {
 	return u, ok
 }
 
-func unitFactOf(h *cluster.Host, name cluster.Unit, p *cluster.Placed) unitFact {
-	out := unitFact{order: p.State, reason: p.Reason}
+// unitFactOf is an order with what its host says of the unit. Until a first order was obeyed that is
+// of an earlier time; a host that says nothing at the moment leaves what it said last.
+func unitFactOf(h *cluster.Host, name cluster.Unit, p *cluster.Placed, last *facts) unitFact {
+	out, _ := last.unit(cluster.Where{Host: h.ID, Unit: name})
+	out.order, out.generation, out.reason = p.State, p.Generation, p.Reason
 	st, ok := h.StatusOf(name)
-	if !ok || st.Generation < p.Generation {
+	if !ok || out.active == "" && st.Generation < p.Generation {
 		return out
 	}
-	out.obeyed, out.invocation = true, st.Invocation
+	out.invocation = st.Invocation
 	out.active, out.sub, out.result = st.State.Active, st.State.Sub, st.State.Result
 	return out
 }
@@ -163,14 +166,16 @@ func (f *facts) diffUnits(next *facts, add adder) {
 		old, had := f.units[w]
 		u, has := next.units[w]
 		host := cmp.Or(next.hosts[w.Host].name, f.hosts[w.Host].name, w.Host.Short())
-		switch {
-		case !has:
+		if !has {
 			add(EventUnit, string(w.Unit), host, "no longer on %s", host)
-		case !u.obeyed:
-			if !had || old.order != u.order || old.reason != u.reason {
-				add(EventUnit, string(w.Unit), host, "ordered %s: %s", u.order, u.reason)
-			}
-		case had && old.active == "active" && u.active == "active" && old.invocation != u.invocation && old.invocation != "":
+			continue
+		}
+		if !had || old.order != u.order || old.generation != u.generation {
+			add(EventUnit, string(w.Unit), host, "ordered %s: %s", u.order, u.reason)
+		}
+		switch {
+		case u.active == "":
+		case old.active == "active" && u.active == "active" && old.invocation != u.invocation && old.invocation != "":
 			add(EventUnit, string(w.Unit), host, "restarted: %s/%s", u.active, u.sub)
 		case old.active != u.active || old.sub != u.sub:
 			add(EventUnit, string(w.Unit), host, "%s", stateText(u))

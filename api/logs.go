@@ -232,6 +232,10 @@ func (s *Server) fanIn(w http.ResponseWriter, r *http.Request, sources []source,
 				return
 			}
 		case <-done:
+			if q.follow && ctx.Err() != nil {
+				out.end(ending())
+				return
+			}
 			slices.SortStableFunc(all, func(a, b LogEntry) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Host, b.Host)) })
 			for _, e := range all {
 				if out.send(e) != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -196,3 +197,27 @@ func (l *lossyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return resp, err
 }
+
+// TestStreamsSayThatTheDaemonEnds: a stream without an end of its own does not look complete when its daemon stops.
+func TestStreamsSayThatTheDaemonEnds(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	start(t, c, "a.service")
+	for _, path := range []string{"/v1/events?watch=0", "/v1/units?watch=0", "/v1/logs/a.service?follow=true"} {
+		ctx, stop := context.WithCancel(t.Context())
+		r := httptest.NewRequestWithContext(ctx, "GET", path, nil)
+		w := stopping{httptest.NewRecorder(), stop}
+		c.Hosts[0].Server.Handler().ServeHTTP(w, r)
+		if got := w.Body.String(); !strings.Contains(got, `{"stream_error":{"code":"unavailable","message":"the daemon ends before the answer does"`) {
+			t.Errorf("GET %s answers %q", path, got)
+		}
+	}
+}
+
+// stopping ends the request's context, as a daemon that stops does, when the first of its answer is sent.
+type stopping struct {
+	*httptest.ResponseRecorder
+	stop func()
+}
+
+func (w stopping) Flush() { w.stop() }

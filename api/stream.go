@@ -40,3 +40,8 @@ func (s *stream) flush() error { return s.ctl.Flush() }
 func (s *stream) end(e *Error) {
 	_ = s.send(map[string]*Error{"stream_error": e}) // the client is gone if this fails
 }
+
+// ending is the last line of a stream whose daemon stops.
+func ending() *Error {
+	return Refuse(http.StatusServiceUnavailable, "ask again", "the daemon ends before the answer does")
+}

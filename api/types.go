@@ -35,7 +35,7 @@ type Instance struct {
 	Host       string     `json:"host"`
 	HostName   string     `json:"host_name"`
 	Address    string     `json:"address,omitempty"`
-	Order      string     `json:"order,omitempty"` // loaded, launched, draining, gone; empty for an orphan
+	Order      string     `json:"order,omitempty"` // loaded, launched, draining, gone; unreadable; empty for an orphan
 	Generation int64      `json:"generation,omitempty"`
 	Hash       units.Hash `json:"hash,omitempty"`
 	DropIns    units.Hash `json:"dropins,omitempty"` // of the drop-ins, together

@@ -15,6 +15,9 @@ import (
 // unknown is what is shown of a unit on a host whose word cannot be believed.
 const unknown = "unknown"
 
+// unreadable is the order of a placement that cannot be read.
+const unreadable = "unreadable"
+
 // unitView is a unit as the API shows it. was is what the planner thinks of it.
 func unitView(s *cluster.Snapshot, name cluster.Unit, was verdict) Unit {
 	u := Unit{Name: string(name), Instances: []Instance{}}
@@ -78,6 +81,9 @@ func instance(h *cluster.Host, name cluster.Unit) Instance {
 	if p != nil {
 		i.Order, i.Generation, i.Why, i.Hash = p.State.String(), p.Generation, p.Reason, p.Blob
 		i.DropIns = p.DropIns
+		if p.Bad != "" {
+			i.Order = unreadable
+		}
 	}
 	if h.Alive == nil {
 		i.Active, i.Sub = unknown, unknown
@@ -113,7 +119,7 @@ func reached(s *cluster.Snapshot, name cluster.Unit) units.Target {
 		any = true
 		st, ok := s.Hosts[id].StatusOf(name)
 		switch {
-		case !ok || st.Generation < p.Generation:
+		case !ok || st.Generation < p.Generation, p.Bad != "":
 			return units.Inactive
 		case p.State == cluster.Loaded:
 			out = units.Loaded
@@ -143,6 +149,9 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 	}
 	if head.Bad != "" {
 		return standing{failed: true, why: head.Bad}
+	}
+	if bad := s.Unreadable(name); bad != nil {
+		return standing{why: untouched(s, bad)}
 	}
 	live, leaving, ended := 0, "", standing{}
 	for _, p := range inOrder(s, name) {
@@ -185,7 +194,15 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 	return standing{why: "waiting for the leader to place it"}
 }
 
+// untouched says why nothing is done about a unit: one of its orders cannot be read.
+func untouched(s *cluster.Snapshot, bad *cluster.Placed) string {
+	return fmt.Sprintf("its order on %s cannot be read, so it stays as it is (a newer flotilla may have written it): %s", s.Hosts[bad.Host].Name(), bad.Bad)
+}
+
 func goneEverywhere(s *cluster.Snapshot, name cluster.Unit, waiting string) standing {
+	if bad := s.Unreadable(name); bad != nil {
+		return standing{why: untouched(s, bad)}
+	}
 	if s.Destroyed[name] == 0 && waiting != "" {
 		return standing{why: waiting}
 	}

@@ -108,6 +108,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, from int64, look 
 		}
 		sent = next
 		if !rest(r.Context(), watchRest*s.opt.Now().Sub(began)) || !waitWake(r.Context(), wake, open) {
+			out.end(ending())
 			return
 		}
 	}

@@ -13,7 +13,8 @@ type Term struct {
 type Orders struct {
 	Put    []Placed // Rev is ignored
 	Delete []Where
-	Forget []Unit // marks of destroyed units of which nothing is left
+	Forget []Unit  // marks of destroyed units of which nothing is left
+	Drop   []Where // wishes to stop an orphan that is none any more
 	If     []Condition
 }
 
@@ -32,6 +33,7 @@ const (
 	AliveAt                           // create revision of alive/<Host>; 0 = the host is absent
 	PlacedAt                          // mod revision of to/<Host>/place/<Unit>; 0 = there is none
 	HostsAt                           // mod revision of epoch/hosts; 0 = never written
+	OrphanAt                          // mod revision of orphan/<Host>/<Unit>; 0 = nobody wants it stopped
 )
 
 // Condition is one revision a decision rested on.

@@ -198,6 +198,18 @@ func (s *Snapshot) prune(h *Host) {
 	}
 }
 
+// Unreadable is the unit's first placement, by host id, that cannot be read, or nil. A newer leader may
+// know orders that this flotilla does not: nothing of such a unit is touched.
+func (s *Snapshot) Unreadable(name Unit) *Placed {
+	var first *Placed
+	for id, p := range s.Placed[name] {
+		if p.Bad != "" && (first == nil || id < first.Host) {
+			first = p
+		}
+	}
+	return first
+}
+
 // KnownHosts are the hosts that belong to the cluster, in the order of their ids: those
 // with an agent's word about themselves that no operator removed.
 func (s *Snapshot) KnownHosts() []*Host {

@@ -128,7 +128,8 @@ type Placed struct {
 	Placement
 	Host HostID
 	Unit Unit
-	Rev  int64 // mod revision
+	Rev  int64  // mod revision
+	Bad  string // why it cannot be read; what it says then stands for an order to keep the unit
 }
 
 // Status is what a host's agent reports of one unit (key status/<host>/<unit>). It

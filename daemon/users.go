@@ -80,7 +80,7 @@ func (u users) AcceptStore(ctx context.Context, by cluster.Note) (string, error)
 		return "", err
 	}
 	if id.ID == old.ID {
-		return fmt.Sprintf("hosts that know store %.8s follow it again, older as it is; nothing was stopped", old.ID), nil
+		return fmt.Sprintf("hosts that know store %.8s follow it again as it is; nothing was stopped", old.ID), nil
 	}
 	return fmt.Sprintf("hosts that know store %.8s now follow store %.8s; nothing was stopped", old.ID, id.ID), nil
 }

@@ -253,6 +253,8 @@ func (f *fake) holds(conditions []cluster.Condition) bool {
 			}
 		case cluster.HostsAt:
 			got = f.truth.HostsEpoch
+		case cluster.OrphanAt:
+			got = f.truth.OrphanStops[cluster.Where{Host: c.Host, Unit: c.Unit}]
 		}
 		if got != c.Revision {
 			return false

@@ -91,7 +91,7 @@ func (h *Host) localWord() api.Local {
 // Cluster is a running cluster of hosts h1, h2, …; the last one has no mirror when there
 // are several, as a host without an etcd member has none.
 type Cluster struct {
-	Backend *memory.Store
+	Backend *memory.Store // nil over another backend
 	Store   *store.Store
 	Mirror  *store.Mirror
 	Hosts   []*Host
@@ -100,15 +100,32 @@ type Cluster struct {
 	left  []cluster.HostID // whose etcd members were taken out
 	etcd  []api.EtcdMember
 	wg    sync.WaitGroup
+	ctx   context.Context // ends with close
 	close context.CancelFunc
 }
 
 // New starts a cluster and returns once all hosts are alive and one leads.
 func New(hosts int) (*Cluster, error) {
+	backend := memory.New(memory.Options{Kind: true})
+	c, err := Over(backend, hosts)
+	if err != nil {
+		return nil, err
+	}
+	c.Backend = backend
+	if err := c.Lead(); err != nil {
+		return nil, errors.Join(err, c.shut())
+	}
+	return c, nil
+}
+
+// Over starts a cluster on a backend of the caller's and returns once all hosts are alive; nobody
+// leads before Lead. The backend outlives it.
+func Over(backend store.Backend, hosts int) (*Cluster, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Cluster{Backend: memory.New(memory.Options{Kind: true}), close: cancel}
-	c.Store = store.New(c.Backend, "", store.Options{})
+	c := &Cluster{ctx: ctx, close: cancel}
+	c.Store = store.New(backend, "", store.Options{})
 	if _, err := c.Store.Init(ctx); err != nil {
+		cancel()
 		return nil, err
 	}
 	c.Mirror = store.NewMirror(c.Store, time.Now)
@@ -118,19 +135,20 @@ func New(hosts int) (*Cluster, error) {
 			return nil, errors.Join(err, c.shut())
 		}
 	}
+	if err := c.Wait(ctx, func(s *cluster.Snapshot) bool { return len(s.KnownHosts()) >= hosts }); err != nil {
+		return nil, errors.Join(err, c.shut())
+	}
+	return c, nil
+}
+
+// Lead lets the first host stand, and returns once it leads.
+func (c *Cluster) Lead() error {
 	first := c.Hosts[0]
 	loop := leader.New(leader.Options{
 		Store: throne{c.Store, cluster.LeaderInfo{Host: first.ID, Address: first.Address, Version: Version}}, Mirror: c.Mirror,
 	})
-	c.run(func() error { return loop.Run(ctx) })
-	err := c.Wait(ctx, func(s *cluster.Snapshot) bool { return len(s.KnownHosts()) == hosts })
-	if err == nil {
-		err = c.waitLeader(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, c.shut())
-	}
-	return c, nil
+	c.run(func() error { return loop.Run(c.ctx) })
+	return c.waitLeader(c.ctx)
 }
 
 func (c *Cluster) run(f func() error) {
@@ -150,7 +168,9 @@ func (c *Cluster) shut() error {
 		h.http.CloseClientConnections()
 		h.http.Close()
 	}
-	c.Backend.Close()
+	if c.Backend != nil {
+		c.Backend.Close()
+	}
 	c.wg.Wait()
 	return nil
 }

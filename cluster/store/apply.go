@@ -104,6 +104,8 @@ func mainHost(o cluster.Orders) cluster.HostID {
 		return o.Put[0].Host
 	case len(o.Delete) > 0:
 		return o.Delete[0].Host
+	case len(o.Drop) > 0:
+		return o.Drop[0].Host
 	}
 	return ""
 }
@@ -174,6 +176,9 @@ func (s *Store) orderItem(o cluster.Orders) (item, error) {
 	for _, u := range o.Forget {
 		it.Then = append(it.Then, Op{Key: s.keys.destroyed(u), Delete: true})
 	}
+	for _, w := range o.Drop {
+		it.Then = append(it.Then, Op{Key: s.keys.orphan(w), Delete: true})
+	}
 	if len(it.Then) == 0 {
 		return item{}, errors.New("they write nothing")
 	}
@@ -190,6 +195,8 @@ func (s *Store) condition(c cluster.Condition) (Compare, error) {
 		return Compare{Key: s.keys.place(cluster.Where{Host: c.Host, Unit: c.Unit}), Target: ModRev, Rev: c.Revision}, nil
 	case cluster.HostsAt:
 		return Compare{Key: s.keys.hostsEpoch(), Target: ModRev, Rev: c.Revision}, nil
+	case cluster.OrphanAt:
+		return Compare{Key: s.keys.orphan(cluster.Where{Host: c.Host, Unit: c.Unit}), Target: ModRev, Rev: c.Revision}, nil
 	default:
 		return Compare{}, fmt.Errorf("unknown condition %d", int(c.Kind))
 	}

@@ -374,6 +374,31 @@ func testDestroyLeavesMark(e *env) {
 	}
 }
 
+// testWishDropped: the leader takes back a wish to stop an orphan only as it knew it.
+func testWishDropped(e *env) {
+	lead := e.lead(e.s)
+	w := cluster.Where{Host: host(1), Unit: "x.service"}
+	old, err := e.s.StopOrphan(e.ctx, w, cluster.Note{Who: "ann"})
+	e.noErr("StopOrphan", err)
+	again, err := e.s.StopOrphan(e.ctx, w, cluster.Note{Who: "ben"})
+	e.noErr("StopOrphan", err)
+	drop := func(rev int64) error {
+		_, errs := e.s.Apply(e.ctx, lead.Term, []cluster.Orders{{
+			Drop: []cluster.Where{w}, If: []cluster.Condition{{Kind: cluster.OrphanAt, Host: w.Host, Unit: w.Unit, Revision: rev}},
+		}})
+		return errs[0]
+	}
+	key := "orphan/" + string(w.Host) + "/" + string(w.Unit)
+	e.wantErr("Apply on a wish that was repeated", drop(old), store.ErrStale)
+	if _, ok := e.get(key); !ok {
+		e.Errorf("stale orders took the wish away")
+	}
+	e.noErr("Apply", drop(again))
+	if _, ok := e.get(key); ok {
+		e.Errorf("the leader could not take the wish away")
+	}
+}
+
 func testCampaignHandsOver(e *env) {
 	first := e.lead(e.s)
 	info, term, err := e.s.Leader(e.ctx)

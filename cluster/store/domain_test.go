@@ -47,6 +47,7 @@ func domainCases() []domainCase {
 		{"ApplyDeposedMidway", testApplyDeposedMidway},
 		{"ApplyTooLarge", testApplyTooLarge},
 		{"ApplyEndsOrphanStop", testApplyEndsOrphanStop},
+		{"WishDropped", testWishDropped},
 		{"DestroyLeavesMark", testDestroyLeavesMark},
 		{"Announce", testAnnounce},
 		{"Takeover", testTakeover},

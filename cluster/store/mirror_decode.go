@@ -12,7 +12,7 @@ import (
 )
 
 // decoder turns keys into a snapshot. What it cannot decode is never taken for absent: a
-// unit's head or status makes that unit Bad, so that nobody touches it; anything else
+// unit's head or status makes that unit Bad and a placement itself, so that nobody touches the unit; anything else
 // makes the whole snapshot incomplete, so that nothing is decided, until it is mended.
 type decoder struct {
 	keys   keys
@@ -20,11 +20,11 @@ type decoder struct {
 	snap   *cluster.Snapshot
 	blobs  *blobCache
 	broken map[string]broken                // by key
-	of     map[cluster.Unit]map[string]bool // the keys of broken, by unit
+	of     map[cluster.Unit]map[string]bool // the keys of broken by the unit whose head they make Bad, "" = by all
 }
 
 type broken struct {
-	unit cluster.Unit // "" = it concerns the whole cluster
+	unit cluster.Unit // whose head it makes Bad; "" = it concerns the whole cluster
 	err  error
 }
 
@@ -86,7 +86,9 @@ func (d *decoder) event(e Event, fetched map[units.Hash][]byte) {
 	}
 	if e.Deleted {
 		d.remove(k, e.ModRev)
-	} else if err := d.put(k, e.KeyValue, fetched); err != nil {
+	} else if err := d.put(k, e.KeyValue, fetched); err != nil && k.kind == kindPlace {
+		d.broken[e.Key] = broken{k.unit, err}
+	} else if err != nil {
 		b := broken{err: err}
 		if k.kind == kindUnit || k.kind == kindStatus {
 			b.unit = k.unit
@@ -129,9 +131,14 @@ func (d *decoder) put(k parsed, kv KeyValue, fetched map[units.Hash][]byte) (err
 		d.snap.SetAlive(k.host, &a, kv.CreateRev)
 	case kindPlace:
 		var p cluster.Placement
+		placed := &cluster.Placed{Host: k.host, Unit: k.unit, Rev: kv.ModRev}
 		if p, err = decode[cluster.Placement](kv); err == nil {
-			d.snap.SetPlaced(&cluster.Placed{Placement: p, Host: k.host, Unit: k.unit, Rev: kv.ModRev})
+			placed.Placement = p
+		} else {
+			placed.Bad = err.Error()
+			placed.State, placed.Reason = cluster.Launched, "cannot be read: "+placed.Bad
 		}
+		d.snap.SetPlaced(placed)
 	case kindStatus:
 		var st cluster.Status
 		if st, err = decode[cluster.Status](kv); err == nil {

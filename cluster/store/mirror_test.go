@@ -231,7 +231,7 @@ func testMirrorUnreadable(e *env) {
 	}
 	good := func(s *cluster.Snapshot) bool {
 		for _, u := range s.Units {
-			if u.Bad != "" || u.File == nil {
+			if u.Bad != "" || u.File == nil || s.Unreadable(u.Name) != nil {
 				return false
 			}
 		}
@@ -249,7 +249,13 @@ func testMirrorUnreadable(e *env) {
 		{"unit/u0.service", `{"target":"dancing"}`, string(head.Value), bad("u0.service")},
 		{"status/" + h + "/u1.service", "[]", "", bad("u1.service")},
 		{"status/" + h + "/u1.service", "", `{"generation":1,"order":"gone","boot":"b"}`, bad("u1.service")},
-		{"to/" + h + "/place/u2.service", `{"state":5}`, "", func(s *cluster.Snapshot) bool { return !s.Complete }},
+		{"to/" + h + "/place/u2.service", `{"state":5}`, "", func(s *cluster.Snapshot) bool {
+			p := s.Unreadable("u2.service")
+			return s.Complete && p != nil && p.Host == host(1) && p.State == cluster.Launched && p.Rev != 0 && s.Units["u2.service"].Bad == ""
+		}},
+		{"to/" + h + "/place/u2.service", "", `{"state":"gone","generation":1,"blob":"","reason":""}`, func(s *cluster.Snapshot) bool {
+			return s.Complete && s.Unreadable("u2.service") != nil
+		}},
 		{"host/" + h, "7", "", func(s *cluster.Snapshot) bool { return !s.Complete }},
 		{"hostinfo/" + h, "7", "", func(s *cluster.Snapshot) bool { return !s.Complete }},
 		{"alive/" + h, "{", string(alive), func(s *cluster.Snapshot) bool { return !s.Complete && s.Hosts[host(1)].AliveRev != 0 }},

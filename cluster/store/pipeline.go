@@ -158,8 +158,8 @@ func (pl *pipeline) count(p *packer, by int) {
 // commitPacked commits one packer's items, leaving out those that turn out stale until
 // the rest goes through. An error ends the whole commit; it stands in errs then.
 func (s *Store) commitPacked(ctx context.Context, fixed []Compare, over error, items []item, p *packer, revs []int64, errs []error) error {
-	for len(p.index) > 0 {
-		res, err := s.commit(ctx, p.txn(false))
+	for tries := 0; len(p.index) > 0; tries++ {
+		res, err := s.commit(ctx, Txn{If: p.cmp, Then: p.ops})
 		if err == nil && res.Succeeded {
 			for _, i := range p.index {
 				revs[i] = res.Revision
@@ -168,7 +168,10 @@ func (s *Store) commitPacked(ctx context.Context, fixed []Compare, over error, i
 		}
 		var stale map[compareID]*staleError
 		if err == nil {
-			stale, err = p.failed(res, over)
+			stale, err = s.whyRefused(ctx, p, over)
+		}
+		if err == nil && tries > len(items)+maxTries {
+			err = errors.New("transaction is refused again and again although its compares hold")
 		}
 		if err != nil {
 			for _, i := range p.index {
@@ -187,6 +190,18 @@ func (s *Store) commitPacked(ctx context.Context, fixed []Compare, over error, i
 		p = rest
 	}
 	return nil
+}
+
+// whyRefused reads what a refused transaction compared. Nearly all are written, so the reads do not
+// travel with them. Nothing is found where what was compared holds again meanwhile.
+func (s *Store) whyRefused(ctx context.Context, p *packer, over error) (map[compareID]*staleError, error) {
+	t := p.txn(false)
+	t.Then = nil
+	res, err := s.commit(ctx, t)
+	if err != nil || res.Succeeded {
+		return nil, err
+	}
+	return p.failed(res, over)
 }
 
 // notTried marks what was left after a transaction ended the commit. An unclear outcome

@@ -54,6 +54,8 @@ type Store struct {
 
 	verdicts map[string]versionVerdict // on this process' versions
 
+	together together
+
 	collectMu sync.Mutex
 	unnamed   map[units.Hash]unnamedBlob
 }

@@ -54,7 +54,18 @@ type UnitResult struct {
 // A head that names another content, of its file or of its drop-ins, is written in one
 // transaction with it, also when the store has it already: so CollectBlobs sees that it is
 // named again.
+//
+// Edits of a few units that come while another such edit is on its way go together with those
+// of other callers; their editors are then called in another goroutine, before EditUnits returns.
 func (s *Store) EditUnits(ctx context.Context, names []cluster.Unit, edit func(i int, old *cluster.UnitSpec, rev int64) (Edit, error)) []UnitResult {
+	if len(names) > mostSmall {
+		return s.editUnits(ctx, names, edit)
+	}
+	return s.editSmall(ctx, names, edit)
+}
+
+// editUnits makes edits by themselves.
+func (s *Store) editUnits(ctx context.Context, names []cluster.Unit, edit editor) []UnitResult {
 	out := make([]UnitResult, len(names))
 	todo := make([]int, 0, len(names))
 	for i, n := range names {
@@ -96,7 +107,7 @@ type headEdit struct {
 
 // editOnce reads, edits and writes, and returns the units to try again: those that
 // others changed meanwhile, and later edits of a name that this round changed.
-func (s *Store) editOnce(ctx context.Context, names []cluster.Unit, todo []int, edit func(int, *cluster.UnitSpec, int64) (Edit, error), out []UnitResult) []int {
+func (s *Store) editOnce(ctx context.Context, names []cluster.Unit, todo []int, edit editor, out []UnitResult) []int {
 	keys := make([]string, len(todo))
 	for j, i := range todo {
 		keys[j] = s.keys.unit(names[i])
@@ -133,7 +144,7 @@ func (s *Store) editOnce(ctx context.Context, names []cluster.Unit, todo []int, 
 }
 
 // editHead asks the editor.
-func editHead(i int, head KeyValue, edit func(int, *cluster.UnitSpec, int64) (Edit, error)) (headEdit, error) {
+func editHead(i int, head KeyValue, edit editor) (headEdit, error) {
 	e := headEdit{at: i, head: head}
 	if head.ModRev != 0 {
 		spec, err := decode[cluster.UnitSpec](head)

@@ -88,6 +88,8 @@ func (p *progress) wait(ctx context.Context, cl *api.Client, names []string, fro
 	}()
 	frozen := time.NewTicker(frozenLook)
 	defer frozen.Stop()
+	talk := time.NewTicker(tellAfter / 4)
+	defer talk.Stop()
 	open := true
 	for open && !p.over() {
 		select {
@@ -95,6 +97,8 @@ func (p *progress) wait(ctx context.Context, cl *api.Client, names []string, fro
 			p.see(u)
 		case <-p.again:
 			p.lookAgain()
+		case <-talk.C:
+			p.tell()
 		case <-frozen.C:
 			p.lookFrozen(ctx, cl)
 		case err = <-ended:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 // a unit that the cluster does not know is read from its file.
 func gather(ctx context.Context, c *cli.Context, cl *api.Client, v verb) ([]api.Change, error) {
 	var out []api.Change
-	g := gatherer{ctx: ctx, cl: cl, verb: v, replace: c.Bool("replace"), families: map[string]map[string]bool{}}
+	g := gatherer{ctx: ctx, cl: cl, talk: c.App.ErrWriter, verb: v, replace: c.Bool("replace"), families: map[string]map[string]bool{}}
 	list, err := words(c)
 	if err != nil {
 		return nil, err
@@ -46,6 +47,7 @@ func gather(ctx context.Context, c *cli.Context, cl *api.Client, v verb) ([]api.
 type gatherer struct {
 	ctx      context.Context
 	cl       *api.Client
+	talk     io.Writer
 	verb     verb
 	replace  bool
 	families map[string]map[string]bool // names in the cluster, by template
@@ -95,6 +97,7 @@ func (g *gatherer) resolve(word string) ([]api.Change, error) {
 	if bad != nil {
 		return nil, bad
 	}
+	remark(g.talk, units.Name(name), path, raw)
 	text := string(raw)
 	ch.Content, ch.File, ch.DropIns = &text, path, asked(file.dropIns())
 	ch.Template = file.ofTemplate() && len(file.own) == 0
@@ -176,4 +179,16 @@ func readRegular(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read unit file: %w", err)
 	}
 	return raw, nil
+}
+
+// remark says what a careful reader would tell the author of a file that is good.
+func remark(talk io.Writer, name units.Name, path string, raw []byte) {
+	f, err := units.Parse(name, raw)
+	if err != nil {
+		return // verify says so
+	}
+	for _, n := range f.Notes() {
+		n.File = path
+		fmt.Fprintf(talk, "flotilla: note: %v\n", n)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -42,9 +43,12 @@ func logs(c *cli.Context) error {
 	if follow && len(queries) > mostFollowed {
 		return fmt.Errorf("%d units are more than one command follows (name at most %d, or leave --follow out)", len(queries), mostFollowed)
 	}
-	if follow || len(queries) == 1 {
-		err = logsAsTheyCome(c, cl, queries)
-	} else {
+	switch {
+	case follow:
+		err = followLogs(c, cl, queries)
+	case len(queries) == 1:
+		err = readLog(c.Context, cl, queries[0], func(e api.LogEntry) error { return printEntry(c, e) })
+	default:
 		err = logsByTime(c, cl, queries)
 	}
 	if c.Context.Err() != nil {
@@ -80,20 +84,73 @@ func logQueries(c *cli.Context, cl *api.Client) ([]api.LogQuery, error) {
 	return out, nil
 }
 
-// logsAsTheyCome prints the lines of several things as the daemon sends them, until the first error.
-func logsAsTheyCome(c *cli.Context, cl *api.Client, queries []api.LogQuery) error {
+// mostMissed is how many lines of each thing are asked for that may have come while no daemon answered.
+const mostMissed = 1000
+
+// followLogs prints the lines of several things as the daemon sends them, over its restarts.
+func followLogs(c *cli.Context, cl *api.Client, queries []api.LogQuery) error {
+	tails := make([]tail, len(queries))
+	ended := logsAsTheyCome(c.Context, c, cl, queries, tails)
+	return again(c, ended, func(ctx context.Context) error {
+		for i := range tails {
+			if tails[i].resume() {
+				queries[i].Lines = mostMissed
+			}
+		}
+		return logsAsTheyCome(ctx, c, cl, queries, tails)
+	}, fmt.Sprintf("what came meanwhile follows, up to %d lines of each", mostMissed))
+}
+
+// logsAsTheyCome prints what several things say from where their tails are, until the first error.
+func logsAsTheyCome(ctx context.Context, c *cli.Context, cl *api.Client, queries []api.LogQuery, tails []tail) error {
 	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(c.Context)
-	for _, q := range queries {
+	group, ctx := errgroup.WithContext(ctx)
+	for i, q := range queries {
 		group.Go(func() error {
 			return readLog(ctx, cl, q, func(e api.LogEntry) error {
 				mu.Lock()
 				defer mu.Unlock()
+				if !tails[i].takes(e) {
+					return nil
+				}
 				return printEntry(c, e)
 			})
 		})
 	}
 	return group.Wait()
+}
+
+// tail is how far one thing's log was printed. The zero value has printed nothing.
+type tail struct {
+	newest, from map[string]time.Time // by host: printed, and until when before the present answer
+	floor        time.Time            // from for a host that was not heard before
+}
+
+// resume begins another answer, and says whether there is anything to go on from.
+func (t *tail) resume() bool {
+	t.from = maps.Clone(t.newest)
+	for _, at := range t.newest {
+		if at.After(t.floor) {
+			t.floor = at
+		}
+	}
+	return len(t.newest) > 0
+}
+
+// takes notes a line, and says whether it is later than what was printed of earlier answers.
+func (t *tail) takes(e api.LogEntry) bool {
+	from, heard := t.from[e.Host]
+	if !heard {
+		from = t.floor
+	}
+	if !e.Time.After(from) {
+		return false
+	}
+	if t.newest == nil {
+		t.newest = map[string]time.Time{}
+	}
+	t.newest[e.Host] = e.Time
+	return true
 }
 
 // logsByTime reads the lines of several things, then prints all by time. One that has no log

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -152,29 +151,4 @@ func shared(what string, hosts []api.HostVerdict) string {
 func notFound(err error) bool {
 	var refused *api.Error
 	return errors.As(err, &refused) && refused.Code == api.CodeNotFound
-}
-
-func events(c *cli.Context) error {
-	if err := wantJSON(c); err != nil {
-		return err
-	}
-	cl, err := client(c)
-	if err != nil {
-		return err
-	}
-	err = cl.Events(c.Context, c.Bool("follow"), func(e api.Event) error {
-		if c.String("output") == "json" {
-			return jsonLine(c, e)
-		}
-		where := ""
-		if e.Host != "" {
-			where = " on " + e.Host
-		}
-		_, err := fmt.Fprintf(c.App.Writer, "%s %s %s%s: %s\n", e.Time.Local().Format(time.DateTime), e.Kind, e.Subject, where, e.Text)
-		return err
-	})
-	if c.Context.Err() != nil {
-		return nil
-	}
-	return err
 }

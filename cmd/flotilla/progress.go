@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -29,8 +27,10 @@ type progress struct {
 	counts map[string]map[string]int // how often systemd had restarted each when it was first seen, by host
 	again  <-chan time.Time          // when the first trial ends; nil = there is none
 	first  bool                      // the first that fails ends the wait
+	reason map[string]standing       // by unit: the newest one, and since when
 	failed int
 	began  time.Time
+	person bool // at a terminal
 	shown  bool
 }
 
@@ -42,7 +42,10 @@ type trial struct {
 }
 
 func newProgress(c *cli.Context, v verb, names []string) *progress {
-	p := &progress{c: c, verb: v, open: map[string]api.Unit{}, up: map[string]trial{}, counts: map[string]map[string]int{}, began: time.Now()}
+	p := &progress{
+		c: c, verb: v, open: map[string]api.Unit{}, up: map[string]trial{}, counts: map[string]map[string]int{},
+		reason: map[string]standing{}, began: time.Now(), person: isTerminal(os.Stderr),
+	}
 	for _, n := range names {
 		p.open[n] = api.Unit{Name: n}
 	}
@@ -89,6 +92,7 @@ func (p *progress) see(u api.Unit) {
 func (p *progress) try(u api.Unit) {
 	restarts, _ := p.restarts(u)
 	p.up[u.Name] = trial{time.Now().Add(secondLook), restarts}
+	p.reason[u.Name] = standing{told: p.reason[u.Name].told}
 	if p.again == nil {
 		p.again = time.After(secondLook)
 	}
@@ -173,6 +177,7 @@ func (p *progress) refuse(u api.Unit, sentence string) {
 func (p *progress) close(u api.Unit) {
 	delete(p.open, u.Name)
 	delete(p.up, u.Name)
+	delete(p.reason, u.Name)
 	p.clear()
 }
 
@@ -217,58 +222,4 @@ func (v verb) sentence(u api.Unit) string {
 		return fmt.Sprintf("%s ended on %s", u.Name, strings.Join(over, ", "))
 	}
 	return fmt.Sprintf("%s %s on %s, ended on %s", u.Name, v.done(), strings.Join(on, ", "), strings.Join(over, ", "))
-}
-
-// line shows one progress line on a terminal, and nothing in a file.
-func (p *progress) line(u api.Unit) {
-	if !isTerminal(os.Stderr) {
-		return
-	}
-	p.shown = true
-	fmt.Fprintf(p.c.App.ErrWriter, "\r\x1b[K%s: %s (%d left, %s)", u.Name, u.Reason, len(p.open), time.Since(p.began).Round(time.Second))
-}
-
-func (p *progress) clear() {
-	if p.shown {
-		fmt.Fprint(p.c.App.ErrWriter, "\r\x1b[K")
-		p.shown = false
-	}
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// Each frozenLook some hosts that carry out nothing are asked whether they are frozen: they cannot
-// write that to the store.
-const (
-	frozenLook = 2 * time.Second
-	frozenWait = time.Second // for each answer
-	mostAsked  = 8
-)
-
-// lookFrozen fails the units that wait for a frozen host.
-func (p *progress) lookFrozen(ctx context.Context, cl *api.Client) {
-	waiting := map[string][]api.Unit{} // by host
-	for _, name := range slices.Sorted(maps.Keys(p.open)) {
-		u := p.open[name]
-		for _, i := range u.Instances {
-			if u.State == units.Inactive && i.Order != "" && i.Active != "unknown" {
-				waiting[i.Host] = append(waiting[i.Host], u)
-			}
-		}
-	}
-	hosts := slices.Sorted(maps.Keys(waiting))
-	for _, host := range hosts[:min(len(hosts), mostAsked)] {
-		within, cancel := context.WithTimeout(ctx, frozenWait)
-		l, err := cl.LocalOf(within, host)
-		cancel()
-		if err != nil || l.Frozen == "" {
-			continue // it is slow, or away: the watch tells
-		}
-		for _, u := range waiting[host] {
-			p.refuse(u, l.FrozenText())
-		}
-	}
 }

@@ -19,7 +19,7 @@ func words(c *cli.Context) ([]string, error) {
 			return nil, err
 		}
 		if n := max(c.NArg(), len(out)+len(expanded)); n > units.MaxExpand {
-			return nil, usagef("%d names or more: one command takes %d (is a range too long? give the others in a command of their own, or a quoted glob such as 'web@*')", n, units.MaxExpand)
+			return nil, fmt.Errorf("%d names or more: one command takes %d (is a range too long? give the others in a command of their own, or a quoted glob such as 'web@*')", n, units.MaxExpand)
 		}
 		for _, word := range expanded {
 			if units.IsGlob(word) {

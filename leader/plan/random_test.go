@@ -38,10 +38,14 @@ func randomWorld(t testing.TB, r *rand.Rand) *world {
 	}
 	if chance(r, 50) { // orders that nobody would have made
 		for range r.IntN(8) {
-			w.snap.SetPlaced(&cluster.Placed{
+			p := cluster.Placed{
 				Host: w.randomHost(r).ID, Unit: units.Name(pick(r, names)), Rev: w.rev(),
 				Placement: cluster.Placement{Generation: int64(r.IntN(3)), State: pick(r, []cluster.Order{cluster.Loaded, cluster.Launched, cluster.Gone})},
-			})
+			}
+			if chance(r, 10) {
+				p.State, p.Bad = cluster.Launched, "unknown order"
+			}
+			w.snap.SetPlaced(&p)
 		}
 	}
 	for range r.IntN(4) {

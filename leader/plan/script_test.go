@@ -114,6 +114,8 @@ func (w *world) command(line string) string {
 	case "orphan":
 		h := w.snap.Hosts[hostID(args[0])]
 		w.snap.SetStatus(cluster.Where{Host: h.ID, Unit: units.Name(args[1])}, &cluster.Status{Orphan: true, Boot: h.Alive.Boot})
+	case "ended": // an orphan, by itself
+		w.snap.DeleteStatus(cluster.Where{Host: hostID(args[0]), Unit: units.Name(args[1])})
 	case "orphan-stop":
 		w.snap.SetOrphanStop(cluster.Where{Host: hostID(args[0]), Unit: units.Name(args[1])}, w.rev())
 	default:
@@ -151,6 +153,14 @@ func (w *world) moreCommand(verb string, args []string) string {
 				h.Absent, h.AbsentRev = w.now, 0
 			}
 		}
+	case "unreadable": // what a newer leader ordered
+		p := cluster.Placed{Host: hostID(args[0]), Unit: units.Name(args[1]), Rev: w.rev(), Bad: "unknown order"}
+		p.State, p.Reason = cluster.Launched, "cannot be read: unknown order"
+		w.snap.SetPlaced(&p)
+	case "readable":
+		p := *w.snap.Placed[units.Name(args[1])][hostID(args[0])]
+		p.Rev, p.Bad = w.rev(), ""
+		w.snap.SetPlaced(&p)
 	case "obey":
 		if len(args) == 0 {
 			w.obeyAll()

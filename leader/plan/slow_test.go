@@ -113,7 +113,16 @@ func (s *slow) waits(u cluster.Unit) { s.wait = append(s.wait, string(u)) }
 
 func (s *slow) placeable(u cluster.Unit) bool {
 	head := s.snap.Units[u]
-	return head != nil && head.Spec.Target != units.Inactive && head.Bad == "" && !u.IsTemplate()
+	return head != nil && head.Spec.Target != units.Inactive && head.Bad == "" && !u.IsTemplate() && !s.unreadable(u)
+}
+
+func (s *slow) unreadable(u cluster.Unit) bool {
+	for _, h := range s.hosts {
+		if pl := h.Placed[u]; pl != nil && pl.Bad != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *slow) live(u cluster.Unit) []*cluster.Host {
@@ -223,6 +232,10 @@ func (s *slow) end(u cluster.Unit, h *cluster.Host) {
 }
 
 func (s *slow) tidy(u cluster.Unit) {
+	if s.unreadable(u) {
+		s.waits(u)
+		return
+	}
 	head := s.snap.Units[u]
 	for _, h := range s.hosts {
 		if s.isAcked(u, h) {
@@ -404,9 +417,25 @@ func (s *slow) orphanStops() {
 				}
 				s.state[u][h.ID] = cluster.Gone
 				s.say("stop", u, h, "")
+			} else if s.noOrphan(u, h) {
+				s.say("forget", u, h, "")
 			}
 		}
 	}
+}
+
+// noOrphan says that it is known that no orphan of the unit is on the host.
+func (s *slow) noOrphan(u cluster.Unit, h *cluster.Host) bool {
+	if h.Spec.Removed != nil && h.Alive == nil {
+		return true
+	}
+	pl := h.Placed[u]
+	stopped := s.state[u][h.ID] == cluster.Gone && (pl == nil || pl.State != cluster.Gone)
+	if !ready(h) || stopped || pl != nil && pl.Bad != "" {
+		return false
+	}
+	st := h.Status[u]
+	return st == nil || st.Boot == h.Alive.Boot && !st.Unordered(pl != nil)
 }
 
 func (s *slow) count(h *cluster.Host) int {

@@ -22,12 +22,21 @@ const (
 // tidy does what takes no choice of a host: ends, changes in place, the removal of
 // tombstones that were carried out.
 func (p *planner) tidy(u cluster.Unit) need {
+	if bad := p.snap.Unreadable(u); bad != nil {
+		p.refuse(u, bad.Host, "%s", unreadable(p.byID[bad.Host].Host, bad))
+		return needNothing
+	}
 	p.sweep(u)
 	n := p.tidyUnit(u)
 	if n == needNothing {
 		p.forget(u, nil)
 	}
 	return n
+}
+
+// unreadable says why a unit is left alone.
+func unreadable(h *cluster.Host, bad *cluster.Placed) string {
+	return fmt.Sprintf("its order on host %s cannot be read, so it stays as it is; a newer flotilla may have written it: %s", h.Name(), bad.Bad)
 }
 
 // sweep frees the hosts whose tombstones were acknowledged, or that an operator
@@ -220,6 +229,7 @@ func (p *planner) stopOrphans() {
 	for _, w := range sortedWheres(p.snap.OrphanStops) {
 		h := p.byID[w.Host]
 		if h == nil || !p.isOrphan(w.Unit, h) {
+			p.dropStop(w, h)
 			continue
 		}
 		const reason = "an operator wants the orphan stopped"
@@ -231,6 +241,27 @@ func (p *planner) stopOrphans() {
 			If: []cluster.Condition{p.unitAt(w.Unit), aliveAt(h), placedAt(w.Unit, h)},
 		})
 	}
+}
+
+// dropStop takes the wish to stop an orphan away where none is left, so that it does not stop a later
+// one of that name. Of a host that is absent nobody knows.
+func (p *planner) dropStop(w cluster.Where, h *host) {
+	cond := []cluster.Condition{{Kind: cluster.OrphanAt, Host: w.Host, Unit: w.Unit, Revision: p.snap.OrphanStops[w]}}
+	on := w.Host
+	switch {
+	case h == nil: // it is forgotten
+		on = ""
+	case h.Departed(): // nothing that it said counts any more
+	case !h.ready, p.stoppedNow(w.Unit, h), h.Placed[w.Unit] != nil && h.Placed[w.Unit].Bad != "":
+		return // a tombstone ends the wish itself
+	default:
+		st, believed := h.StatusOf(w.Unit)
+		if h.Status[w.Unit] != nil && !believed || believed && st.Unordered(h.Placed[w.Unit] != nil) {
+			return
+		}
+		cond = append(cond, aliveAt(h))
+	}
+	p.decide(Forget, w.Unit, on, "", "no orphan of it is left there", cluster.Orders{Drop: []cluster.Where{w}, If: cond})
 }
 
 // isOrphan says that a living host reports the unit as running without any order.

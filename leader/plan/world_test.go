@@ -162,7 +162,9 @@ func (w *world) obey(h *cluster.Host) {
 		}
 	}
 	for u, pl := range h.Placed {
-		w.snap.SetStatus(cluster.Where{Host: h.ID, Unit: u}, w.status(h, pl))
+		if pl.Bad == "" {
+			w.snap.SetStatus(cluster.Where{Host: h.ID, Unit: u}, w.status(h, pl))
+		}
 	}
 }
 
@@ -211,9 +213,15 @@ func (w *world) apply(o cluster.Orders) error {
 	}
 	seen := map[cluster.Where]bool{}
 	for _, pl := range o.Put {
+		if bad := w.snap.Unreadable(pl.Unit); bad != nil {
+			return fmt.Errorf("%s is ordered although its order on %s cannot be read", pl.Unit, bad.Host.Short())
+		}
 		seen[cluster.Where{Host: pl.Host, Unit: pl.Unit}] = true
 	}
 	for _, d := range o.Delete {
+		if bad := w.snap.Unreadable(d.Unit); bad != nil {
+			return fmt.Errorf("an order of %s is deleted although that on %s cannot be read", d.Unit, bad.Host.Short())
+		}
 		seen[d] = true
 	}
 	if len(seen) != len(o.Put)+len(o.Delete) {
@@ -226,9 +234,15 @@ func (w *world) apply(o cluster.Orders) error {
 		}
 		pl.Rev = rev
 		w.snap.SetPlaced(&pl)
+		if pl.State == cluster.Gone {
+			w.snap.DeleteOrphanStop(cluster.Where{Host: pl.Host, Unit: pl.Unit})
+		}
 	}
 	for _, d := range o.Delete {
 		w.snap.DeletePlaced(d)
+	}
+	for _, d := range o.Drop {
+		w.snap.DeleteOrphanStop(d)
 	}
 	for _, u := range o.Forget {
 		w.snap.DeleteDestroyed(u)
@@ -252,6 +266,8 @@ func (w *world) revisionOf(c cluster.Condition) int64 {
 		}
 	case cluster.HostsAt:
 		return w.snap.HostsEpoch
+	case cluster.OrphanAt:
+		return w.snap.OrphanStops[cluster.Where{Host: c.Host, Unit: c.Unit}]
 	}
 	return 0
 }
@@ -270,6 +286,9 @@ func (w *world) step() plan.Result {
 // invariants of every state between decisions.
 func (w *world) check() error {
 	for u, at := range w.snap.Placed {
+		if w.snap.Unreadable(u) != nil {
+			continue // it stays as it was found
+		}
 		head := w.snap.Units[u]
 		var living []string
 		for id, pl := range at {
