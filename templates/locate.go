@@ -13,6 +13,9 @@ import (
 // libraryNoise is what the Compose library says before what is wrong, or of its own insides.
 var libraryNoise = regexp.MustCompile(`^validating [^:]*: |^decoding failed due to the following error\(s\): |strconv\.\w+: |time: |: invalid compose project$`)
 
+// badPort is what the library says of ports.
+var badPort = regexp.MustCompile(`(?i)^invalid (containerPort|hostPort|proto|IP address|port|ranges?)\b`)
+
 var inQuotes = regexp.MustCompile(`'([^']+)'`)
 
 // Locate makes an error of the Compose library one with a line. The library names a path, or
@@ -39,7 +42,7 @@ func (d *Document) Locate(err error) *units.Error {
 // expected says what should stand at a path.
 func expected(path []string, msg string) string {
 	switch {
-	case strings.HasPrefix(msg, "Invalid "): // the library says so of ports alone
+	case badPort.MatchString(msg):
 		return `write "8080:80" or "127.0.0.1:8080:80/udp"`
 	case strings.Contains(msg, "interpolation format"):
 		return "write ${NAME} for a variable, $$ for a dollar"
