@@ -58,7 +58,8 @@ type SavedStatus struct {
 // SavedPlaced is a placement with its mod revision.
 type SavedPlaced struct {
 	cluster.Placement
-	Rev int64 `json:"revision"`
+	Rev int64  `json:"revision"`
+	Bad string `json:"bad,omitempty"` // why the order cannot be read; the rest is empty then
 }
 
 // SavedUnit is a unit's head. Its content is under Spec.Blob in Contents; without one Bad says why.
@@ -120,7 +121,7 @@ func saveHost(h *cluster.Host) SavedHost {
 		out.Status[u] = &SavedStatus{*st, st.Seen}
 	}
 	for u, pl := range h.Placed {
-		out.Placed[u] = SavedPlaced{pl.Placement, pl.Rev}
+		out.Placed[u] = SavedPlaced{pl.Placement, pl.Rev, pl.Bad}
 	}
 	return out
 }
@@ -164,7 +165,7 @@ func (h *SavedHost) restore(into *cluster.Snapshot) error {
 	host := into.Hosts[h.ID]
 	host.Info, host.Alive, host.AliveRev, host.Absent, host.AbsentRev = h.Info, h.Alive, h.AliveRev, h.Absent, h.AbsentRev
 	for u, pl := range h.Placed {
-		into.SetPlaced(&cluster.Placed{Placement: pl.Placement, Rev: pl.Rev, Host: h.ID, Unit: u})
+		into.SetPlaced(&cluster.Placed{Placement: pl.Placement, Rev: pl.Rev, Host: h.ID, Unit: u, Bad: pl.Bad})
 	}
 	for u, st := range h.Status {
 		if st == nil {

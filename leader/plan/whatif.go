@@ -158,6 +158,9 @@ func (t *trial) carryOut(d Decision) {
 	for _, u := range d.Orders.Forget {
 		t.snap.DeleteDestroyed(u)
 	}
+	for _, w := range d.Orders.Drop {
+		t.snap.DeleteOrphanStop(w)
+	}
 }
 
 // obeyAll lets the living hosts carry out what they were ordered before.
@@ -171,10 +174,10 @@ func (t *trial) obeyAll() {
 	}
 }
 
-// obey is the word of a living host that it did as ordered.
+// obey is the word of a living host that it did as ordered, if it could read the order.
 func (t *trial) obey(pl *cluster.Placed) {
 	h := t.snap.Hosts[pl.Host]
-	if h.Alive == nil {
+	if h.Alive == nil || pl.Bad != "" {
 		return
 	}
 	state := units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}
