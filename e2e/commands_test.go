@@ -194,8 +194,8 @@ func (c *checkout) demo(t *testing.T, ctx context.Context) string {
 		t.Errorf("make demo printed %d lines and said %q, want at most 40 lines and nothing", n, said)
 	}
 	status, said, err := c.run(ctx, "bin/flotilla", "status")
-	if err != nil || !strings.Contains(status, "hosts 3/3 alive, units 6/6 running") {
-		t.Errorf("bin/flotilla status = %q, %v: %s, want three hosts and six units", status, err, said)
+	if err != nil || !strings.Contains(status, "hosts 3/3 alive, units 15/15 running") {
+		t.Errorf("bin/flotilla status = %q, %v: %s, want three hosts and fifteen units", status, err, said)
 	}
 	return out
 }

@@ -27,7 +27,7 @@ func helpGroups() []string {
 
 // ten are the commands a new user needs; the rest stands in "help all".
 func ten() []string {
-	return []string{"init", "join", "start", "stop", "restart", "destroy", "status", "explain", "logs", "help"}
+	return []string{"init", "join", "start", "stop", "destroy", "apply", "status", "explain", "logs", "help"}
 }
 
 func printTen(app *cli.App) error {

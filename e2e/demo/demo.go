@@ -16,10 +16,7 @@ import (
 	"flotilla/e2e/testbed"
 )
 
-const (
-	endpoint = ".flotilla/endpoint" // read by the CLI in this folder
-	replicas = 6
-)
+const endpoint = ".flotilla/endpoint" // read by the CLI in this folder
 
 // demo is a run of it.
 type demo struct {
@@ -68,26 +65,6 @@ func (d *demo) form(ctx context.Context) error {
 		return err
 	}
 	d.steps.done("one cluster: etcd on all three, mutual TLS between them")
-	return nil
-}
-
-func (d *demo) deploy(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "flotilla-demo-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	file, err := testbed.Put(dir, "web@.service", testbed.PodmanUnit("", "-port 0"))
-	if err != nil {
-		return err
-	}
-	if _, err := d.flotilla(ctx, "submit", file); err != nil {
-		return err
-	}
-	if _, err := d.flotilla(ctx, "start", fmt.Sprintf("web@{1..%d}", replicas)); err != nil {
-		return err
-	}
-	d.steps.done("deploy: flotilla start web@{1..%d}, %d containers run, %s", replicas, replicas, d.spread(ctx))
 	return nil
 }
 
@@ -154,8 +131,10 @@ func (d *demo) back(ctx context.Context) error {
 	// It first acknowledges that what moved away is no longer its own.
 	var now map[string]api.Instance
 	err := hosts.Wait(ctx, time.Minute, "all is settled", func(ctx context.Context) (err error) {
-		now, err = d.instances(ctx)
-		return err
+		if now, err = d.instances(ctx); err != nil {
+			return err
+		}
+		return d.settled(ctx)
 	})
 	if err != nil {
 		return err
@@ -170,43 +149,32 @@ func (d *demo) back(ctx context.Context) error {
 func (d *demo) next() {
 	fmt.Print(`
 The cluster is up. Type:
-  bin/flotilla status             hosts, units, and the reason for every wait
-  bin/flotilla list-units         what runs where
-  bin/flotilla explain web@1      why it is as it is
-  bin/flotilla logs -f web@1      its journal, from whichever host runs it
-  bin/flotilla stop 'web@*'       quoted globs look at the cluster
-  make demo-down                  removes it all but the host image
+  bin/flotilla status                 hosts, units, and the reason for every wait
+  bin/flotilla list-units             what runs where
+  bin/flotilla explain web@1          why it is as it is, and what each host would say to it
+  bin/flotilla simulate --lose h1     what would go where; touches nothing
+  bin/flotilla apply examples/family  back to VERSION=1: what changes, and one at a time
+  bin/flotilla rebalance              h3 came back empty: moves units there
+  bin/flotilla logs -f web@1          its journal, from whichever host runs it
+  bin/flotilla stop 'web@*'           quoted globs look at the cluster
+  make demo-down                      removes it all but the host image
 `)
 }
 
-// instances are the demo's units by name, all of them active, or an error that says which is not.
-func (d *demo) instances(ctx context.Context) (map[string]api.Instance, error) {
-	found, err := testbed.Running(ctx, d.bed.Hosts[0], "web@*.service")
-	if err == nil && len(found) != replicas {
-		err = fmt.Errorf("%d of %d units are known", len(found), replicas)
+// settled says which unit is not as wanted, on any host.
+func (d *demo) settled(ctx context.Context) error {
+	list, err := testbed.Units(ctx, d.bed.Hosts[0])
+	for _, u := range list {
+		if !u.Settled {
+			err = errors.Join(err, fmt.Errorf("%s: %s", u.Name, u.Reason))
+		}
 	}
-	return found, err
-}
-
-func (d *demo) spread(ctx context.Context) string {
-	list, err := d.instances(ctx)
-	if err != nil {
-		return err.Error()
-	}
-	count := map[string]int{}
-	for _, i := range list {
-		count[i.HostName]++
-	}
-	var words []string
-	for _, h := range d.bed.Hosts {
-		words = append(words, fmt.Sprintf("%d on %s", count[h.Name()], h.Name()))
-	}
-	return strings.Join(words, ", ")
+	return err
 }
 
 // flotilla runs bin/flotilla, as a user would.
-func (d *demo) flotilla(ctx context.Context, args ...string) (string, error) {
-	out, _, err := d.bed.CLI(ctx, d.bed.Hosts[0], args...)
-	fmt.Fprintf(d.log, "$ flotilla %s\n%s", strings.Join(args, " "), out)
-	return out, err
+func (d *demo) flotilla(ctx context.Context, args ...string) error {
+	out, said, err := d.bed.CLI(ctx, d.bed.Hosts[0], args...)
+	fmt.Fprintf(d.log, "$ flotilla %s\n%s%s", strings.Join(args, " "), said, out)
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"flotilla/api"
 )
@@ -31,6 +32,30 @@ func TestCompare(t *testing.T) {
 		moved, untouched, err := compare(before, c.after, c.gone)
 		if moved != c.moved || untouched != c.untouched || (err != nil) != (c.touched != "") || err != nil && !strings.Contains(err.Error(), c.touched) {
 			t.Errorf("%s: compare() = %d, %d, %v, want %d, %d, %q", c.name, moved, untouched, err, c.moved, c.untouched, c.touched)
+		}
+	}
+}
+
+// TestRolled: the demo does not say "one at a time" of what went together, nor of what did not go.
+func TestRolled(t *testing.T) {
+	run := func(host, invocation string, second int) api.Instance {
+		return api.Instance{Host: host, HostName: host, Invocation: invocation, Since: time.Unix(int64(second), 0)}
+	}
+	before := map[string]api.Instance{"web@1": run("h1", "1", 1), "web@2": run("h2", "2", 1), "log@1": run("h1", "3", 1)}
+	for _, c := range []struct {
+		name  string
+		after map[string]api.Instance
+		fault string
+	}{
+		{"one after another", map[string]api.Instance{"web@1": run("h1", "4", 12), "web@2": run("h2", "5", 9), "log@1": before["log@1"]}, ""},
+		{"together", map[string]api.Instance{"web@1": run("h1", "4", 9), "web@2": run("h2", "5", 10), "log@1": before["log@1"]}, "two of web@* were restarted within 1s"},
+		{"one is as it was", map[string]api.Instance{"web@1": run("h1", "4", 9), "web@2": before["web@2"], "log@1": before["log@1"]}, "web@2 was not restarted"},
+		{"one moved", map[string]api.Instance{"web@1": run("h2", "4", 9), "web@2": run("h2", "5", 12), "log@1": before["log@1"]}, "web@1 was not restarted"},
+		{"another was touched", map[string]api.Instance{"web@1": run("h1", "4", 9), "web@2": run("h2", "5", 12), "log@1": run("h1", "6", 15)}, "log@1 was touched"},
+	} {
+		n, err := rolled(before, c.after, "web@")
+		if n != 2 || (err != nil) != (c.fault != "") || err != nil && !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%s: rolled() = %d, %v, want 2, %q", c.name, n, err, c.fault)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Command demo shows flotilla on three real hosts that it boots on this machine:
 //
-//	demo up LAB LOG   boots, joins, deploys, kills a host, and leaves the cluster up
+//	demo up LAB LOG   boots, joins, runs examples/, changes one, kills a host, and leaves the cluster up
 //	demo down LAB     removes everything but the host image
 //
 // It drives the hosts as a user would: the binary is copied there, init and join are
@@ -69,7 +69,15 @@ func up(ctx context.Context, lab, logFile string) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"host image", d.image}, {"hosts", d.boot}, {"cluster", d.form}, {"deploy", d.deploy}, {"kill", d.kill}, {"return", d.back},
+		{"host image", d.image},
+		{"hosts", d.boot},
+		{"cluster", d.form},
+		{"unit files", d.raw},
+		{"family", d.family},
+		{"compose", d.compose},
+		{"change", d.change},
+		{"kill", d.kill},
+		{"return", d.back},
 	} {
 		if err := step.do(ctx); err != nil {
 			fmt.Fprintf(log, "%s: %v\n", step.name, err)
