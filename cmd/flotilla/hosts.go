@@ -20,7 +20,7 @@ func hostCommands() []*cli.Command {
 			{Name: "restore", ArgsUsage: "HOST", Usage: "take a removed host back", Flags: endpointFlags(), Action: func(c *cli.Context) error { return setRemoved(c, false) }},
 		}},
 		{Name: "orphan", Category: groupHosts, Usage: "units that run without any order", Subcommands: []*cli.Command{
-			{Name: "stop", ArgsUsage: "HOST UNIT", Usage: "stop one and take its files away", Flags: endpointFlags(), Action: orphanStop},
+			{Name: "stop", ArgsUsage: "HOST UNIT", Usage: "stop an orphan and take its files away", Flags: endpointFlags(), Action: orphanStop},
 		}},
 		{Name: "failover", Category: groupHosts, Usage: "the storm brake", Subcommands: []*cli.Command{
 			{Name: "resume", Usage: "move the units of the absent hosts after all", Flags: endpointFlags(), Action: failoverResume},

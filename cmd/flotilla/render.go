@@ -15,7 +15,7 @@ import (
 
 func renderCommand() *cli.Command {
 	return &cli.Command{
-		Name: "render", Category: groupTools, Usage: "make unit files of a Compose file", Action: render, Flags: []cli.Flag{
+		Name: "render", Category: groupUnits, Usage: "make unit files of a Compose file", Action: render, Flags: []cli.Flag{
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Value: "compose.yaml", Usage: "the Compose `FILE`"},
 			&cli.StringFlag{Name: "runtime", Value: templates.Podman, Usage: "what runs the containers: docker or podman"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the unit files into this `FOLDER` instead of printing them"},

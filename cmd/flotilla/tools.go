@@ -13,7 +13,6 @@ import (
 func toolCommands() []*cli.Command {
 	return []*cli.Command{
 		helpCommand(),
-		renderCommand(),
 		{Name: "version", Category: groupTools, Usage: "this program's version, and the daemon's", Action: printVersion, Flags: append(endpointFlags(),
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json or yaml"})},
 		{Name: "completion", ArgsUsage: "bash|zsh|fish", Category: groupTools, Usage: "print a completion script", Action: completion},

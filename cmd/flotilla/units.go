@@ -53,7 +53,7 @@ func unitCommands() []*cli.Command {
 			Action: func(c *cli.Context) error { return runVerb(c, v) }, BashComplete: completeUnits,
 		})
 	}
-	return append(out, applyCommand(), verifyCommand(), &cli.Command{
+	return append(out, applyCommand(), verifyCommand(), renderCommand(), &cli.Command{
 		Name: "cat", Usage: "print a unit file as it was submitted", ArgsUsage: "UNIT...", Category: groupUnits,
 		Flags: endpointFlags(), Action: runCat, BashComplete: completeUnits,
 	})
