@@ -46,7 +46,7 @@ test-long: ## what does not fit into test: every scenario three times, long fuzz
 bench: build ## the benchmark table of docs/benchmarks.md
 	@e2e/run bench
 
-demo: ## three real hosts on this machine: deploy, kill a host, look around
+demo: ## three real hosts on this machine: run the examples, kill a host, look around
 	@e2e/demo.sh up
 
 demo-down: ## removes the demo and all it made but the image cache

@@ -231,7 +231,7 @@ func (c *checkout) down(t *testing.T, ctx context.Context, o hosts.Options) {
 	if _, err := hosts.Attach(ctx, o); !errors.Is(err, hosts.ErrNoLab) {
 		t.Errorf("Attach() after demo-down = %v, want %v", err, hosts.ErrNoLab)
 	}
-	for _, left := range []string{filepath.Join(hosts.CacheDir(), "labs", demoLab), filepath.Join("/run/flotilla-lab", demoLab), filepath.Join(c.dir, ".flotilla", "endpoint")} {
+	for _, left := range []string{filepath.Join(hosts.CacheDir(), "labs", demoLab), filepath.Join("/run/flotilla-lab", demoLab), filepath.Join(c.dir, ".flotilla", "endpoint"), filepath.Join(c.dir, ".flotilla", "shop"), filepath.Join(c.dir, ".flotilla", "changed")} {
 		if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("demo-down left %s", left)
 		}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The demo: three real hosts in a network namespace of their own, one cluster, a host
-# killed. up leaves the cluster to play with, down removes it. Noise goes to the log.
+# The demo: three real hosts in a network namespace of their own, one cluster, the examples
+# on it, a host killed. up leaves the cluster to play with, down removes it. Noise goes to the log.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset GOFLAGS
@@ -30,7 +30,7 @@ down)
     [[ -x bin/demo ]] || build_demo
     bin/demo down "$lab"
   fi
-  rm -f "$work/endpoint"
+  rm -rf "$work"/{endpoint,shop,changed}
   ;;
 up)
   trap 'echo >&2; echo "demo: interrupted; make demo starts it anew, make demo-down removes what there is" >&2; exit 130' INT TERM

@@ -151,7 +151,7 @@ func (d *demo) next() {
 The cluster is up. Type:
   bin/flotilla status                 hosts, units, and the reason for every wait
   bin/flotilla list-units             what runs where
-  bin/flotilla explain web@1          why it is as it is, and what each host would say to it
+  bin/flotilla explain web@1          why it is where it is, and why not on the other hosts
   bin/flotilla simulate --lose h1     what would go where; touches nothing
   bin/flotilla apply examples/family  back to VERSION=1: what changes, and one at a time
   bin/flotilla rebalance              h3 came back empty: moves units there
