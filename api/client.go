@@ -163,7 +163,7 @@ func (c *Client) Change(ctx context.Context, changes []Change) ([]Result, error)
 func sendable(ch Change) error {
 	if ch.DropIns != nil {
 		if err := units.VerifyDropIns(units.Name(ch.Name), listed(*ch.DropIns)); err != nil {
-			return cited(ch, err)
+			return cited(ch.Name, ch.File, err)
 		}
 	}
 	if ch.Content == nil || utf8.ValidString(*ch.Content) {

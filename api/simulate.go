@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -109,7 +108,7 @@ func (add Addition) heads(c *cluster.Snapshot, taken map[cluster.Unit]bool) ([]c
 		}
 		head, err := plan.NewHead(name, raw)
 		if err != nil {
-			return nil, add.cite(err)
+			return nil, cited(string(name), add.File, err)
 		}
 		if old := c.Units[name]; old != nil {
 			head.Spec.DropIns = old.Spec.DropIns
@@ -165,7 +164,7 @@ func (add Addition) free(c *cluster.Snapshot, like cluster.Unit, taken map[clust
 // raw is the content of a unit to add.
 func (add Addition) raw(c *cluster.Snapshot, name cluster.Unit) ([]byte, error) {
 	if add.Content != nil {
-		return []byte(*add.Content), add.cite(units.Verify(name, []byte(*add.Content)))
+		return []byte(*add.Content), cited(string(name), add.File, units.Verify(name, []byte(*add.Content)))
 	}
 	from := []cluster.Unit{name, name.Template()}
 	if add.Count > 0 {
@@ -177,17 +176,6 @@ func (add Addition) raw(c *cluster.Snapshot, name cluster.Unit) ([]byte, error) 
 		}
 	}
 	return nil, noUnit(add.Units[0])
-}
-
-// cite names the file in the errors of its content.
-func (add Addition) cite(err error) error {
-	var faults units.Errors
-	if errors.As(err, &faults) && add.File != "" {
-		for _, f := range faults {
-			f.File = add.File
-		}
-	}
-	return err
 }
 
 // simulate answers POST /v1/simulate. It changes nothing; one runs at a time.
