@@ -32,8 +32,8 @@ type Addition struct {
 	File    string   `json:"file,omitempty"`    // the name to cite in errors
 }
 
-// MaxAdded is how many units a Simulation may add.
-const MaxAdded = 100_000
+// maxAdded is how many units a Simulation may add.
+const maxAdded = 100_000
 
 // Foretell answers a Simulation on a snapshot, which it does not change. Errors are those of the API.
 func Foretell(c *cluster.Snapshot, opt plan.Options, s Simulation, now time.Time) (plan.Forecast, error) {
@@ -79,7 +79,7 @@ func (s Simulation) assumptions(c *cluster.Snapshot) (plan.Assumptions, error) {
 		if err != nil {
 			return a, err
 		}
-		if a.Add = append(a.Add, heads...); len(a.Add) > MaxAdded {
+		if a.Add = append(a.Add, heads...); len(a.Add) > maxAdded {
 			return a, tooManyAdded()
 		}
 	}
@@ -87,7 +87,7 @@ func (s Simulation) assumptions(c *cluster.Snapshot) (plan.Assumptions, error) {
 }
 
 func tooManyAdded() error {
-	return Refuse(http.StatusBadRequest, "add fewer", "a simulation adds %d units at most", MaxAdded)
+	return Refuse(http.StatusBadRequest, "add fewer", "a simulation adds %d units at most", maxAdded)
 }
 
 // heads are the units to add. taken are names that were given away before.
@@ -120,7 +120,7 @@ func (add Addition) heads(c *cluster.Snapshot, taken map[cluster.Unit]bool) ([]c
 
 // names are those of the units to add, checked.
 func (add Addition) names(c *cluster.Snapshot, taken map[cluster.Unit]bool) ([]cluster.Unit, error) {
-	if add.Count < 0 || add.Count > MaxAdded {
+	if add.Count < 0 || add.Count > maxAdded {
 		return nil, tooManyAdded()
 	}
 	if add.Count > 0 && len(add.Units) != 1 {
