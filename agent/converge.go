@@ -68,7 +68,7 @@ type Wanted struct {
 
 // Image is a container image that is on the host before a unit of it is started.
 type Image struct {
-	Runtime string // docker, podman, or "" for whichever there is
+	Runtime string // docker or podman
 	Ref     string
 }
 

@@ -145,9 +145,9 @@ func checkChange(c Change) error {
 		dropIns = listed(*c.DropIns)
 	}
 	if c.Content == nil {
-		return cited(c, units.VerifyDropIns(name, dropIns))
+		return cited(c.Name, c.File, units.VerifyDropIns(name, dropIns))
 	}
-	return cited(c, units.VerifyWith(name, []byte(*c.Content), dropIns))
+	return cited(c.Name, c.File, units.VerifyWith(name, []byte(*c.Content), dropIns))
 }
 
 // maxApplied is the longest name of a set of files, in bytes: that of a path.

@@ -228,21 +228,21 @@ func (c wish) verifyWhole(head *cluster.UnitHead, m made) error {
 	if err != nil {
 		return err
 	}
-	return cited(c.Change, units.VerifyWith(units.Name(c.Name), raw, d))
+	return cited(c.Name, c.File, units.VerifyWith(units.Name(c.Name), raw, d))
 }
 
-// cited lets faults name the file that the change names, and drop-ins beside it.
-func cited(c Change, err error) error {
+// cited lets the faults of a unit's content name the file that it came from, and drop-ins beside it. "" is no file.
+func cited(name, file string, err error) error {
 	var faults units.Errors
-	if c.File == "" || !errors.As(err, &faults) {
+	if file == "" || !errors.As(err, &faults) {
 		return err
 	}
 	for _, f := range faults {
-		if f.File == c.Name {
-			f.File = c.File
+		if f.File == name {
+			f.File = file
 			continue
 		}
-		f.File = filepath.Join(filepath.Dir(c.File), f.File)
+		f.File = filepath.Join(filepath.Dir(file), f.File)
 	}
 	return err
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -33,8 +32,8 @@ type Addition struct {
 	File    string   `json:"file,omitempty"`    // the name to cite in errors
 }
 
-// MaxAdded is how many units a Simulation may add.
-const MaxAdded = 100_000
+// maxAdded is how many units a Simulation may add.
+const maxAdded = 100_000
 
 // Foretell answers a Simulation on a snapshot, which it does not change. Errors are those of the API.
 func Foretell(c *cluster.Snapshot, opt plan.Options, s Simulation, now time.Time) (plan.Forecast, error) {
@@ -80,7 +79,7 @@ func (s Simulation) assumptions(c *cluster.Snapshot) (plan.Assumptions, error) {
 		if err != nil {
 			return a, err
 		}
-		if a.Add = append(a.Add, heads...); len(a.Add) > MaxAdded {
+		if a.Add = append(a.Add, heads...); len(a.Add) > maxAdded {
 			return a, tooManyAdded()
 		}
 	}
@@ -88,7 +87,7 @@ func (s Simulation) assumptions(c *cluster.Snapshot) (plan.Assumptions, error) {
 }
 
 func tooManyAdded() error {
-	return Refuse(http.StatusBadRequest, "add fewer", "a simulation adds %d units at most", MaxAdded)
+	return Refuse(http.StatusBadRequest, "add fewer", "a simulation adds %d units at most", maxAdded)
 }
 
 // heads are the units to add. taken are names that were given away before.
@@ -109,7 +108,7 @@ func (add Addition) heads(c *cluster.Snapshot, taken map[cluster.Unit]bool) ([]c
 		}
 		head, err := plan.NewHead(name, raw)
 		if err != nil {
-			return nil, add.cite(err)
+			return nil, cited(string(name), add.File, err)
 		}
 		if old := c.Units[name]; old != nil {
 			head.Spec.DropIns = old.Spec.DropIns
@@ -121,7 +120,7 @@ func (add Addition) heads(c *cluster.Snapshot, taken map[cluster.Unit]bool) ([]c
 
 // names are those of the units to add, checked.
 func (add Addition) names(c *cluster.Snapshot, taken map[cluster.Unit]bool) ([]cluster.Unit, error) {
-	if add.Count < 0 || add.Count > MaxAdded {
+	if add.Count < 0 || add.Count > maxAdded {
 		return nil, tooManyAdded()
 	}
 	if add.Count > 0 && len(add.Units) != 1 {
@@ -165,7 +164,7 @@ func (add Addition) free(c *cluster.Snapshot, like cluster.Unit, taken map[clust
 // raw is the content of a unit to add.
 func (add Addition) raw(c *cluster.Snapshot, name cluster.Unit) ([]byte, error) {
 	if add.Content != nil {
-		return []byte(*add.Content), add.cite(units.Verify(name, []byte(*add.Content)))
+		return []byte(*add.Content), cited(string(name), add.File, units.Verify(name, []byte(*add.Content)))
 	}
 	from := []cluster.Unit{name, name.Template()}
 	if add.Count > 0 {
@@ -177,17 +176,6 @@ func (add Addition) raw(c *cluster.Snapshot, name cluster.Unit) ([]byte, error) 
 		}
 	}
 	return nil, noUnit(add.Units[0])
-}
-
-// cite names the file in the errors of its content.
-func (add Addition) cite(err error) error {
-	var faults units.Errors
-	if errors.As(err, &faults) && add.File != "" {
-		for _, f := range faults {
-			f.File = add.File
-		}
-	}
-	return err
 }
 
 // simulate answers POST /v1/simulate. It changes nothing; one runs at a time.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"flotilla/cluster"
+	"flotilla/leader/plan"
 	"flotilla/units"
 )
 
@@ -151,7 +152,7 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 		return standing{failed: true, why: head.Bad}
 	}
 	if bad := s.Unreadable(name); bad != nil {
-		return standing{why: untouched(s, bad)}
+		return standing{why: plan.Unreadable(s.Hosts[bad.Host], bad)}
 	}
 	live, leaving, ended := 0, "", standing{}
 	for _, p := range inOrder(s, name) {
@@ -194,14 +195,9 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 	return standing{why: "waiting for the leader to place it"}
 }
 
-// untouched says why nothing is done about a unit: one of its orders cannot be read.
-func untouched(s *cluster.Snapshot, bad *cluster.Placed) string {
-	return fmt.Sprintf("its order on %s cannot be read, so it stays as it is (a newer flotilla may have written it): %s", s.Hosts[bad.Host].Name(), bad.Bad)
-}
-
 func goneEverywhere(s *cluster.Snapshot, name cluster.Unit, waiting string) standing {
 	if bad := s.Unreadable(name); bad != nil {
-		return standing{why: untouched(s, bad)}
+		return standing{why: plan.Unreadable(s.Hosts[bad.Host], bad)}
 	}
 	if s.Destroyed[name] == 0 && waiting != "" {
 		return standing{why: waiting}

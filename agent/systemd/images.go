@@ -37,7 +37,7 @@ type LastLines interface {
 
 // Engine is the container runtimes of a host: Engines, or the fake's Host.
 type Engine interface {
-	// Program is the absolute path of a runtime's program; "" is whichever there is.
+	// Program is the absolute path of a runtime's program.
 	Program(runtime string) (string, error)
 	// HasImage says whether a runtime has an image.
 	HasImage(ctx context.Context, runtime, ref string) (bool, error)
@@ -64,8 +64,7 @@ func NewImages(systemd Runner, journal LastLines, engine Engine) *Images {
 
 // HasImage says whether a runtime has an image. It pulls nothing.
 func (i *Images) HasImage(ctx context.Context, runtime, ref string) (bool, error) {
-	_, runtime, err := i.find(runtime, ref)
-	if err != nil {
+	if _, err := i.find(runtime, ref); err != nil {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
@@ -82,7 +81,7 @@ func (i *Images) HasImage(ctx context.Context, runtime, ref string) (bool, error
 // a process before this one too, is waited for instead. The end of ctx ends only
 // the wait. The error of a pull that failed is its last line.
 func (i *Images) PullImage(ctx context.Context, runtime, ref string) error {
-	program, runtime, err := i.find(runtime, ref)
+	program, err := i.find(runtime, ref)
 	if err != nil {
 		return err
 	}
@@ -116,15 +115,12 @@ func PullUnit(runtime, ref string) string {
 // properRef is what an image's name may consist of; nothing in it means anything to systemd.
 var properRef = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$`)
 
-// find is a runtime's program and its name, for an image that has a proper one.
-func (i *Images) find(runtime, ref string) (program, name string, err error) {
+// find is a runtime's program, for an image that has a proper name.
+func (i *Images) find(runtime, ref string) (program string, err error) {
 	if !properRef.MatchString(ref) {
-		return "", "", fmt.Errorf("%q is not the name of an image", ref)
+		return "", fmt.Errorf("%q is not the name of an image", ref)
 	}
-	if program, err = i.engine.Program(runtime); err != nil {
-		return "", "", err
-	}
-	return program, filepath.Base(program), nil
+	return i.engine.Program(runtime)
 }
 
 // why is the last line of a pull that failed. Its service is forgotten then.
@@ -187,19 +183,13 @@ func pullEnvironment() []string {
 // Engines are Docker and Podman, each asked through its program.
 type Engines struct{}
 
-// Program is where a runtime's program is. Where any will do, Podman is the first choice: it needs no
-// service of its own.
+// Program is where a runtime's program is.
 func (Engines) Program(runtime string) (string, error) {
-	names := []string{"podman", "docker"}
-	if runtime != "" {
-		names = []string{runtime}
+	path, err := exec.LookPath(runtime)
+	if err != nil {
+		return "", fmt.Errorf("this host has no %s", runtime)
 	}
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return filepath.Abs(path)
-		}
-	}
-	return "", fmt.Errorf("this host has no %s", strings.Join(names, " and no "))
+	return filepath.Abs(path)
 }
 
 // HasImage asks a runtime for an image.

@@ -74,26 +74,14 @@ func wait(ctx context.Context, c *cli.Context, cl *api.Client, v verb, names []s
 // wait watches until every unit is settled or failed, and returns how many failed.
 func (p *progress) wait(ctx context.Context, cl *api.Client, names []string, from int64) (failed int, err error) {
 	c := p.c
-	watching, stop := context.WithCancel(ctx)
-	seen, ended := make(chan api.Unit), make(chan error, 1)
-	go func() {
-		ended <- cl.WatchUnits(watching, names, from, func(u api.Unit) error {
-			select {
-			case seen <- u:
-				return nil
-			case <-watching.Done():
-				return watching.Err()
-			}
-		})
-	}()
+	w := watchUnits(ctx, cl, names, from)
 	frozen := time.NewTicker(frozenLook)
 	defer frozen.Stop()
 	talk := time.NewTicker(tellAfter / 4)
 	defer talk.Stop()
-	open := true
-	for open && !p.over() {
+	for open := true; open && !p.over(); {
 		select {
-		case u := <-seen:
+		case u := <-w.seen:
 			p.see(u)
 		case <-p.again:
 			p.lookAgain()
@@ -101,14 +89,11 @@ func (p *progress) wait(ctx context.Context, cl *api.Client, names []string, fro
 			p.tell()
 		case <-frozen.C:
 			p.lookFrozen(ctx, cl)
-		case err = <-ended:
+		case err = <-w.ended:
 			open = false
 		}
 	}
-	stop()
-	if open {
-		<-ended
-	}
+	w.stop()
 	p.clear()
 	switch {
 	case p.over():

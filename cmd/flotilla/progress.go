@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -27,11 +26,9 @@ type progress struct {
 	counts map[string]map[string]int // how often systemd had restarted each when it was first seen, by host
 	again  <-chan time.Time          // when the first trial ends; nil = there is none
 	first  bool                      // the first that fails ends the wait
-	reason map[string]standing       // by unit: the newest one, and since when
 	failed int
 	began  time.Time
-	person bool // at a terminal
-	shown  bool
+	talk
 }
 
 // trial is a unit that was started and may yet fall over, or fell and may yet be restarted: a
@@ -44,7 +41,7 @@ type trial struct {
 func newProgress(c *cli.Context, v verb, names []string) *progress {
 	p := &progress{
 		c: c, verb: v, open: map[string]api.Unit{}, up: map[string]trial{}, counts: map[string]map[string]int{},
-		reason: map[string]standing{}, began: time.Now(), person: isTerminal(os.Stderr),
+		began: time.Now(), talk: newTalk(c),
 	}
 	for _, n := range names {
 		p.open[n] = api.Unit{Name: n}
@@ -84,7 +81,7 @@ func (p *progress) see(u api.Unit) {
 		p.try(u)
 	default:
 		p.open[u.Name] = u
-		p.line(u)
+		p.line(u, fmt.Sprintf("%d left, %s", len(p.open), time.Since(p.began).Round(time.Second)))
 	}
 }
 

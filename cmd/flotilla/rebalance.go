@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -78,7 +77,7 @@ const mostWatched = 1000
 
 // followMoves says what became of the wishes and waits until the units run on their new hosts.
 func followMoves(c *cli.Context, cl *api.Client, moves []api.UnitMove) error {
-	p := relocations{c: c, open: map[string]api.UnitMove{}}
+	p := relocations{c: c, open: map[string]api.UnitMove{}, talk: newTalk(c)}
 	var names []string
 	from := int64(0)
 	for _, m := range moves {
@@ -104,14 +103,10 @@ func followMoves(c *cli.Context, cl *api.Client, moves []api.UnitMove) error {
 type relocations struct {
 	c      *cli.Context
 	open   map[string]api.UnitMove
-	last   map[string]string // why each waits, as last seen
 	failed int
 	moved  int
-	shown  bool
+	talk
 }
-
-// errAllMoved ends a watch.
-var errAllMoved = errors.New("all units have moved")
 
 // wait watches until all have moved or failed, or --timeout is over.
 func (p *relocations) wait(cl *api.Client, names []string, from int64) error {
@@ -120,16 +115,24 @@ func (p *relocations) wait(cl *api.Client, names []string, from int64) error {
 	if len(names) > mostWatched {
 		names = nil
 	}
-	p.last = map[string]string{}
-	err := cl.WatchUnits(ctx, names, from, func(u api.Unit) error {
-		if p.see(u); len(p.open) == 0 {
-			return errAllMoved
+	w := watchUnits(ctx, cl, names, from)
+	talk := time.NewTicker(tellAfter / 4)
+	defer talk.Stop()
+	var err error
+	for open := true; open && len(p.open) > 0; {
+		select {
+		case u := <-w.seen:
+			p.see(u)
+		case <-talk.C:
+			p.tell()
+		case err = <-w.ended:
+			open = false
 		}
-		return nil
-	})
+	}
+	w.stop()
 	p.clear()
 	switch {
-	case errors.Is(err, errAllMoved):
+	case len(p.open) == 0:
 		return nil
 	case ctx.Err() != nil && p.c.Context.Err() == nil:
 		p.timedOut()
@@ -146,7 +149,6 @@ func (p *relocations) see(u api.Unit) {
 	if !open {
 		return
 	}
-	p.last[u.Name] = u.Reason
 	on, left := whereNow(u, string(m.From))
 	switch {
 	case u.Revision == 0:
@@ -160,7 +162,7 @@ func (p *relocations) see(u api.Unit) {
 			fmt.Fprintf(p.c.App.Writer, "%s moved to %s\n", u.Name, strings.Join(on, ", "))
 		}
 	default:
-		p.line(u)
+		p.line(u, fmt.Sprintf("%d of %d moved", p.moved, p.moved+len(p.open)))
 	}
 }
 
@@ -179,6 +181,7 @@ func whereNow(u api.Unit, old string) (on []string, left bool) {
 
 func (p *relocations) close(name string, err error) {
 	delete(p.open, name)
+	delete(p.reason, name)
 	p.clear()
 	if err != nil {
 		p.failed++
@@ -194,27 +197,11 @@ func (p *relocations) timedOut() {
 	}
 	slices.Sort(names)
 	for _, n := range names {
-		why := p.last[n]
+		why := p.reason[n].why
 		if why == "" {
 			why = "it is still on " + p.open[n].FromName
 		}
 		p.failed++
 		fmt.Fprintf(p.c.App.ErrWriter, "flotilla: error: %s: not moved after %s: %s (it stays wanted; flotilla explain %s)\n", n, p.c.Duration("timeout"), why, n)
-	}
-}
-
-// line shows one progress line on a terminal, and nothing in a file.
-func (p *relocations) line(u api.Unit) {
-	if !isTerminal(os.Stderr) {
-		return
-	}
-	p.shown = true
-	fmt.Fprintf(p.c.App.ErrWriter, "\r\x1b[K%s: %s (%d of %d moved)", u.Name, u.Reason, p.moved, p.moved+len(p.open))
-}
-
-func (p *relocations) clear() {
-	if p.shown {
-		fmt.Fprint(p.c.App.ErrWriter, "\r\x1b[K")
-		p.shown = false
 	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,7 +32,7 @@ func TestRelocationsWaitForTheNewHost(t *testing.T) {
 	} {
 		var out, says strings.Builder
 		app := &cli.App{Writer: &out, ErrWriter: &says, Action: func(ctx *cli.Context) error {
-			p := relocations{c: ctx, open: map[string]api.UnitMove{}, last: map[string]string{}}
+			p := relocations{c: ctx, open: map[string]api.UnitMove{}, talk: newTalk(ctx)}
 			p.open["u.service"] = api.UnitMove{Relocation: plan.Relocation{Unit: "u.service", From: "a", To: "b"}}
 			c.unit.Name = "u.service"
 			p.see(c.unit)
@@ -46,4 +48,29 @@ func TestRelocationsWaitForTheNewHost(t *testing.T) {
 			t.Errorf("%s: prints %q and says %q, want %q and %q", c.what, out.String(), says.String(), c.out, c.says)
 		}
 	}
+}
+
+// TestRebalanceTellsWhy: where no terminal is, a move that takes long says for what it waits, and in the end
+// what did not move.
+func TestRebalanceTellsWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const why = "waits for web@1.service on h2, which is starting"
+		here := []api.Instance{{Host: "a", HostName: "h1", Order: "launched"}}
+		there := []api.Instance{{Host: "b", HostName: "h2", Order: "launched"}}
+		cl := api.NewClientWith("daemon", script{
+			{0, api.Unit{Name: "web@1.service", Revision: 1, Reason: "waiting for the leader to order it", Instances: here}},
+			{100 * time.Millisecond, api.Unit{Name: "web@2.service", Revision: 1, Reason: why, Instances: here}},
+			{5 * time.Second, api.Unit{Name: "web@1.service", Revision: 1, Settled: true, Instances: there}},
+		})
+		c, talk := waiting(t)
+		err := followMoves(c, cl, []api.UnitMove{
+			{Relocation: plan.Relocation{Unit: "web@1.service", From: "a"}}, {Relocation: plan.Relocation{Unit: "web@2.service", From: "a"}},
+		})
+		want := "flotilla: waiting: web@1.service: waiting for the leader to order it\n" +
+			"flotilla: waiting: web@2.service: " + why + "\n" +
+			"flotilla: error: web@2.service: not moved after 1m0s: " + why + " (it stays wanted; flotilla explain web@2.service)\n"
+		if err == nil || talk.String() != want {
+			t.Errorf("says %q, %v, want %q and an error", talk, err, want)
+		}
+	})
 }

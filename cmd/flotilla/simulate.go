@@ -57,12 +57,12 @@ func simulate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if done, err := printThing(c, f); err != nil {
+	done, err := printThing(c, f)
+	if err == nil && !done {
+		err = printForecast(c, f)
+	}
+	if err != nil {
 		return err
-	} else if !done {
-		if err := printForecast(c, f); err != nil {
-			return err
-		}
 	}
 	if len(f.Waiting) > 0 {
 		return exitCode(2)

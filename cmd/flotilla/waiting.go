@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
 	"time"
+
+	"github.com/urfave/cli/v2"
 
 	"flotilla/api"
 	"flotilla/units"
@@ -23,28 +26,35 @@ type standing struct {
 	told  string // the newest one that was told
 }
 
-// line shows why a unit is waited for: at a terminal at once and in one line, elsewhere when tell comes to it.
-func (p *progress) line(u api.Unit) {
-	if r := p.reason[u.Name]; r.why != u.Reason {
-		p.reason[u.Name] = standing{u.Reason, time.Now(), r.told}
+// talk tells why units are waited for.
+type talk struct {
+	screenLine
+	reason map[string]standing // by unit: the newest one, and since when
+}
+
+func newTalk(c *cli.Context) talk {
+	return talk{screenLine: screenLine{out: c.App.ErrWriter, person: isTerminal(os.Stderr)}, reason: map[string]standing{}}
+}
+
+// line shows why a unit is waited for, and how far all are: at a terminal at once and in one line, elsewhere
+// when tell comes to it.
+func (t *talk) line(u api.Unit, far string) {
+	if r := t.reason[u.Name]; r.why != u.Reason {
+		t.reason[u.Name] = standing{u.Reason, time.Now(), r.told}
 	}
-	if !p.person {
-		return
-	}
-	p.shown = true
-	fmt.Fprintf(p.c.App.ErrWriter, "\r\x1b[K%s: %s (%d left, %s)", u.Name, u.Reason, len(p.open), time.Since(p.began).Round(time.Second))
+	t.show("%s: %s (%s)", u.Name, u.Reason, far)
 }
 
 // tell says, where no terminal is, which reasons have stood for tellAfter and were not told yet:
 // a line for each, with all units that it keeps waiting.
-func (p *progress) tell() {
-	if p.person {
+func (t *talk) tell() {
+	if t.person {
 		return
 	}
 	var order []string
 	waiting := map[string][]string{} // units, by reason
-	for _, name := range slices.Sorted(maps.Keys(p.reason)) {
-		r := p.reason[name]
+	for _, name := range slices.Sorted(maps.Keys(t.reason)) {
+		r := t.reason[name]
 		if r.why == "" || r.why == r.told || time.Since(r.since) < tellAfter {
 			continue
 		}
@@ -53,10 +63,10 @@ func (p *progress) tell() {
 		}
 		waiting[r.why] = append(waiting[r.why], name)
 		r.told = r.why
-		p.reason[name] = r
+		t.reason[name] = r
 	}
 	for _, why := range order {
-		fmt.Fprintf(p.c.App.ErrWriter, "flotilla: waiting: %s: %s\n", andMore(waiting[why]), why)
+		fmt.Fprintf(t.out, "flotilla: waiting: %s: %s\n", andMore(waiting[why]), why)
 	}
 }
 
@@ -68,11 +78,56 @@ func andMore(names []string) string {
 	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
 }
 
-func (p *progress) clear() {
-	if p.shown {
-		fmt.Fprint(p.c.App.ErrWriter, "\r\x1b[K")
-		p.shown = false
+// screenLine is the last line of a terminal, which is written over; without a terminal it is nothing.
+type screenLine struct {
+	out    io.Writer
+	person bool // at a terminal
+	shown  bool
+}
+
+// show puts another text in the line's place.
+func (l *screenLine) show(format string, args ...any) {
+	if l.person {
+		l.shown = true
+		fmt.Fprintf(l.out, "\r\x1b[K"+format, args...)
 	}
+}
+
+// clear takes the line away.
+func (l *screenLine) clear() {
+	if l.shown {
+		fmt.Fprint(l.out, "\r\x1b[K")
+		l.shown = false
+	}
+}
+
+// watch is the newest views of units, as they come.
+type watch struct {
+	seen  <-chan api.Unit
+	ended <-chan error // when it ends by itself
+	stop  func()       // ends it and waits for that
+}
+
+// watchUnits watches units from a revision on until it is stopped or ctx ends.
+func watchUnits(ctx context.Context, cl *api.Client, names []string, from int64) watch {
+	ctx, cancel := context.WithCancel(ctx)
+	seen, ended := make(chan api.Unit), make(chan error, 1)
+	go func() {
+		defer close(ended)
+		ended <- cl.WatchUnits(ctx, names, from, func(u api.Unit) error {
+			select {
+			case seen <- u:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	return watch{seen: seen, ended: ended, stop: func() {
+		cancel()
+		for range ended { // until it is closed
+		}
+	}}
 }
 
 func isTerminal(f *os.File) bool {

@@ -72,11 +72,7 @@ func doneWord(name string) string { return verb{name: name}.done() }
 // talkOf is what a waiting verb says on stderr, and how many units failed.
 func talkOf(t *testing.T, cl *api.Client, name string, units ...string) (string, int) {
 	t.Helper()
-	var talk bytes.Buffer
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.Duration("timeout", time.Minute, "")
-	c := cli.NewContext(&cli.App{Writer: io.Discard, ErrWriter: &talk}, flags, nil)
-	c.Context = t.Context()
+	c, talk := waiting(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	failed, err := wait(ctx, c, cl, verb{name: name, waits: true}, units, 1)
@@ -84,4 +80,15 @@ func talkOf(t *testing.T, cl *api.Client, name string, units ...string) (string,
 		t.Fatal(err)
 	}
 	return talk.String(), failed
+}
+
+// waiting is the context of a command that waits for a minute at most, and what it says on stderr.
+func waiting(t *testing.T) (*cli.Context, *bytes.Buffer) {
+	t.Helper()
+	var talk bytes.Buffer
+	flags := flag.NewFlagSet("wait", flag.ContinueOnError)
+	flags.Duration("timeout", time.Minute, "")
+	c := cli.NewContext(&cli.App{Writer: io.Discard, ErrWriter: &talk}, flags, nil)
+	c.Context = t.Context()
+	return c, &talk
 }

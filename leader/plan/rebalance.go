@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"flotilla/cluster"
-	"flotilla/units"
 )
 
 // Balance says what Rebalance may do. The zero value is no limit, and fenced units stay.
@@ -35,19 +34,17 @@ func (r Relocation) Shift() cluster.Shift {
 
 // Rebalance finds moves that even out how many units the hosts have, fullest host first. Each goes to a host
 // that fits and that has at least two units fewer, and that is no worse in what the unit prefers, in how its
-// family is spread and in how much of the host is reserved; so every list of them comes to an end, and after a whole one there is nothing left to
-// move. What the planner does anyway is counted as done. Global and pinned units, those that are bound to
-// others by MachineOf, and those that are just changing stay where they are.
+// family is spread and in how much of the host is reserved; so every list of them comes to an end, and after
+// a whole one there is nothing left to move. What the planner does anyway is counted as done. Global and
+// pinned units, those that are bound to others by MachineOf, and those that are just changing stay where
+// they are.
 func Rebalance(snap *cluster.Snapshot, opt Options, b Balance, now time.Time) []Relocation {
 	if !snap.Complete {
 		return nil
 	}
 	p := newPlanner(snap, opt, now)
 	p.run()
-	r := &balancer{
-		planner: p, opt: b, moved: map[cluster.Unit]int{}, arrived: map[*host][]cluster.Unit{},
-		families: map[string]map[int]int{}, loads: map[*host]load{},
-	}
+	r := &balancer{planner: p, opt: b, moved: map[cluster.Unit]int{}, arrived: map[*host][]cluster.Unit{}}
 	r.decided()
 	r.wished()
 	r.targets()
@@ -59,14 +56,12 @@ func Rebalance(snap *cluster.Snapshot, opt Options, b Balance, now time.Time) []
 // balancer is one run of Rebalance over the ledger of a plan.
 type balancer struct {
 	*planner
-	opt      Balance
-	open     []*host // that may take units, fewest units first
-	touched  map[cluster.Unit]bool
-	moved    map[cluster.Unit]int // index in out
-	arrived  map[*host][]cluster.Unit
-	families map[string]map[int]int // units by host index, by family
-	loads    map[*host]load
-	out      []Relocation // one that went on and came back has From and To alike
+	opt     Balance
+	open    []*host // that may take units, fewest units first
+	touched map[cluster.Unit]bool
+	moved   map[cluster.Unit]int // index in out
+	arrived map[*host][]cluster.Unit
+	out     []Relocation // one that went on and came back has From and To alike
 }
 
 func (r *balancer) room() bool { return r.opt.Max <= 0 || len(r.out) < r.opt.Max }
@@ -90,7 +85,7 @@ func (r *balancer) wished() {
 			continue
 		}
 		pl, to := r.snap.Placed[u][shift.From], r.byID[shift.To]
-		if pl == nil || to == nil || pl.State == cluster.Gone || pl.Generation != shift.Generation {
+		if pl == nil || to == nil || !shifted(head, pl) {
 			continue
 		}
 		r.touched[u] = true
@@ -155,8 +150,7 @@ func (r *balancer) movable(u cluster.Unit, h *host) bool {
 		return false
 	case head.Req.Global, head.Req.MachineID != "", len(head.Req.MachineOf) > 0, head.Req.Fence && !r.opt.Fenced:
 		return false
-	case pl.State != cluster.Launched && pl.State != cluster.Loaded,
-		head.Spec.Shift.From == h.ID && head.Spec.Shift.Generation == pl.Generation: // its user wants it moved already
+	case pl.State != cluster.Launched && pl.State != cluster.Loaded, shifted(head, pl):
 		return false
 	}
 	return len(r.followers[u]) == 0
@@ -169,33 +163,23 @@ func (r *balancer) better(head *cluster.UnitHead, from *host) *host {
 		if from.units-to.units < 2 {
 			return nil
 		}
-		if r.check(c, to) == fits && r.prefers(&head.Req, to) >= r.prefers(&head.Req, from) && r.spreads(head, from, to) && r.lighter(&head.Req, from, to) {
+		if r.check(c, to) == fits && prefsOn(c.req, to) >= prefsOn(c.req, from) && r.spreads(c, from, to) && lighter(c, from, to) {
 			return to
 		}
 	}
 	return nil
 }
 
-// prefers is how many of its preferences a unit finds on the host.
-func (r *balancer) prefers(req *units.Requirements, h *host) int {
-	n := 0
-	for _, want := range req.Prefer {
-		if want.Match(h.label()) {
-			n++
-		}
-	}
-	return n
-}
-
 // spreads says that the move leaves the unit's family no less evenly spread over the labels that it names.
-func (r *balancer) spreads(head *cluster.UnitHead, from, to *host) bool {
-	for _, s := range head.Req.Spread {
+func (r *balancer) spreads(c *candidate, from, to *host) bool {
+	for _, s := range c.spreads() {
 		here, known := from.label()[s.Label]
 		there, has := to.label()[s.Label]
+		counts := r.values(c.family, s.Label)
 		switch {
 		case known && !has:
 			return false
-		case known && here != there && r.ofFamily(head, s.Label, there)+1 > r.ofFamily(head, s.Label, here):
+		case known && here != there && *counter(counts, there)+1 > *counter(counts, here):
 			return false
 		}
 	}
@@ -204,108 +188,25 @@ func (r *balancer) spreads(head *cluster.UnitHead, from, to *host) bool {
 
 // lighter says that a unit that reserves memory or processors leaves its new host with no more taken of it than its
 // old host has now.
-func (r *balancer) lighter(req *units.Requirements, from, to *host) bool {
-	if req.Memory == 0 && req.CPU == 0 {
+func lighter(c *candidate, from, to *host) bool {
+	if !c.reserves() || !from.capacity.known || !to.capacity.known {
 		return true
 	}
-	then, known := r.taken(to).plus(req, +1).share(to)
-	now, judged := r.taken(from).share(from)
-	return !known || !judged || then <= now
-}
-
-// load is what units reserve: bytes of memory and thousandths of a core.
-type load struct{ memory, cpu int64 }
-
-func (l load) plus(req *units.Requirements, sign int64) load {
-	return load{l.memory + sign*req.Memory, l.cpu + sign*req.CPU}
-}
-
-// share is the larger part of the host that is taken; known is false for a host that never said how much it has.
-func (l load) share(h *host) (part float64, known bool) {
-	memory, cpu, known := h.Capacity()
-	return max(float64(l.memory)/float64(max(memory, 1)), float64(l.cpu)/float64(max(cpu, 1))), known
-}
-
-// taken is what the units on the host reserve.
-func (r *balancer) taken(h *host) load {
-	if known, ok := r.loads[h]; ok {
-		return known
-	}
-	var out load
-	for u := range h.Placed {
-		if head := r.snap.Units[u]; head != nil && r.order(u, h) != 0 {
-			out = out.plus(&head.Req, +1)
-		}
-	}
-	for _, u := range r.arrived[h] {
-		out = out.plus(&r.snap.Units[u].Req, +1)
-	}
-	r.loads[h] = out
-	return out
-}
-
-// ofFamily is how many of the unit's family stand on hosts with this label.
-func (r *balancer) ofFamily(head *cluster.UnitHead, label, value string) int {
-	n := 0
-	for i, count := range r.family(head) {
-		if v, has := r.hosts[i].label()[label]; has && v == value {
-			n += count
-		}
-	}
-	return n
-}
-
-// family counts the instances of the unit's template by host index.
-func (r *balancer) family(head *cluster.UnitHead) map[int]int {
-	name := familyName(head.Name)
-	if known := r.families[name]; known != nil {
-		return known
-	}
-	at := map[int]int{}
-	r.families[name] = at
-	for _, h := range r.hosts {
-		for u := range h.Placed {
-			if familyName(u) == name && r.live(u, h) {
-				at[h.index]++
-			}
-		}
-	}
-	for u, ids := range r.added {
-		for _, id := range ids {
-			if h := r.byID[id]; familyName(u) == name && h.Placed[u] == nil && r.live(u, h) {
-				at[h.index]++
-			}
-		}
-	}
-	return at
-}
-
-// familyName is the template of an instance, and its own name for any other unit.
-func familyName(u cluster.Unit) string {
-	if t := u.Template(); t != "" {
-		return string(t)
-	}
-	return string(u)
+	return to.shareWith(c.demand) <= from.share
 }
 
 // move carries a move out in the ledger. A unit that moved before just goes further.
 func (r *balancer) move(u cluster.Unit, from, to *host) {
-	head := r.snap.Units[u]
 	i, again := r.moved[u]
 	if !again {
 		i = len(r.out)
 		r.moved[u] = i
 		r.out = append(r.out, Relocation{
-			Unit: u, Revision: head.Rev, From: from.ID, FromName: from.Name(), Generation: from.Placed[u].Generation,
+			Unit: u, Revision: r.snap.Units[u].Rev, From: from.ID, FromName: from.Name(), Generation: from.Placed[u].Generation,
 			Why: fmt.Sprintf("%s has %s, %s has %d", from.Name(), plural(from.units, "unit"), to.Name(), to.units),
 		})
 	}
 	r.out[i].To, r.out[i].ToName = to.ID, to.Name()
-	if at := r.families[familyName(u)]; at != nil {
-		at[from.index]--
-		at[to.index]++
-	}
-	r.loads[from], r.loads[to] = r.taken(from).plus(&head.Req, -1), r.taken(to).plus(&head.Req, +1)
 	st := r.order(u, from)
 	r.release(u, from)
 	r.occupy(u, to, st)

@@ -37,7 +37,12 @@ func (h *host) reserve(d room, by int64) {
 	}
 	h.taken.memory += by * d.memory
 	h.taken.cpu += by * d.cpu
-	h.share = max(share(h.taken.memory, h.capacity.memory), share(h.taken.cpu, h.capacity.cpu))
+	h.share = h.shareWith(room{})
+}
+
+// shareWith is the part of the host's scarcer resource that is taken once it takes so much more.
+func (h *host) shareWith(d room) float64 {
+	return max(share(h.taken.memory+d.memory, h.capacity.memory), share(h.taken.cpu+d.cpu, h.capacity.cpu))
 }
 
 // share is the part that is taken; more than the whole where nothing is known to be there.

@@ -23,7 +23,7 @@ const (
 // tombstones that were carried out.
 func (p *planner) tidy(u cluster.Unit) need {
 	if bad := p.snap.Unreadable(u); bad != nil {
-		p.refuse(u, bad.Host, "%s", unreadable(p.byID[bad.Host].Host, bad))
+		p.refuse(u, bad.Host, "%s", Unreadable(p.byID[bad.Host].Host, bad))
 		return needNothing
 	}
 	p.sweep(u)
@@ -34,8 +34,8 @@ func (p *planner) tidy(u cluster.Unit) need {
 	return n
 }
 
-// unreadable says why a unit is left alone.
-func unreadable(h *cluster.Host, bad *cluster.Placed) string {
+// Unreadable says why a unit is left alone that has this order on the host.
+func Unreadable(h *cluster.Host, bad *cluster.Placed) string {
 	return fmt.Sprintf("its order on host %s cannot be read, so it stays as it is; a newer flotilla may have written it: %s", h.Name(), bad.Bad)
 }
 

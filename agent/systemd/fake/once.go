@@ -92,8 +92,5 @@ func (h *Host) RegistryAway(away bool) {
 
 // Program is where a runtime's program would be.
 func (h *Host) Program(runtime string) (string, error) {
-	if runtime == "" {
-		runtime = "podman"
-	}
 	return "/usr/bin/" + runtime, nil
 }
