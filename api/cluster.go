@@ -53,10 +53,10 @@ func (s *Server) summarise(c *cluster.Snapshot, v *Cluster) {
 		if launched {
 			v.Units++
 		}
-		if stands.settled && launched {
+		if launched && stands.settled && (stands.why == "" || len(c.Placed[n]) > 0) {
 			v.Running++
 		}
-		if stands.settled {
+		if stands.settled && stands.why == "" {
 			continue
 		}
 		if v.WaitingUnits++; v.WaitingUnits <= mostWaiting {

@@ -72,7 +72,7 @@ func (s *Server) explainUnit(c *cluster.Snapshot, name cluster.Unit) (Explanatio
 		}
 	case head == nil:
 		out.Summary = "no unit of the cluster, and yet a host runs it (orphan)"
-	case !v.Settled:
+	case v.Reason != "": // a global unit's may stand beside what is as wanted
 		out.Summary = fmt.Sprintf("wanted %s, but: %s", v.Target, v.Reason)
 	}
 	if head != nil {

@@ -25,7 +25,7 @@ type Unit struct {
 	Failed      bool         `json:"failed,omitempty"`
 	Ended       bool         `json:"ended,omitempty"`   // what was started has ended well; a one-shot is settled by it
 	Failure     string       `json:"failure,omitempty"` // how it failed that systemd restarts now
-	Reason      string       `json:"reason,omitempty"`  // why it is not settled, one sentence
+	Reason      string       `json:"reason,omitempty"`  // why it is not settled, or why a global unit is not on more hosts; one sentence
 	Instances   []Instance   `json:"instances"`         // by host name, then id; empty while unplaced
 }
 

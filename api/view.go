@@ -139,7 +139,7 @@ type standing struct {
 	ended   bool   // what was started has ended well
 	behind  bool   // its order is not what is wanted, and is the leader's to change
 	failure string // how it failed that systemd restarts now
-	why     string // it is not settled
+	why     string // it is not settled, or what a settled global unit is not on
 }
 
 // settled says whether a unit is as wanted, and why it is not.
@@ -185,10 +185,10 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 		return standing{why: "waiting for the leader to take it off its host"}
 	case ended.why != "":
 		return ended
-	case head.Spec.Target == units.Inactive,
-		head.Req.Global && !was.pending, // on every host that it fits, which may be none
-		live > 0 && was.why == "" && !head.Req.Global:
+	case head.Spec.Target == units.Inactive, live > 0 && was.why == "" && !head.Req.Global:
 		return standing{settled: true, ended: ended.ended}
+	case head.Req.Global && !was.pending: // on every host that it fits, which may be none
+		return standing{settled: true, ended: ended.ended, why: was.why}
 	case was.why != "" && !head.Req.Global:
 		return standing{why: was.why}
 	}

@@ -16,6 +16,9 @@ var libraryNoise = regexp.MustCompile(`^validating [^:]*: |^decoding failed due 
 // badPort is what the library says of ports.
 var badPort = regexp.MustCompile(`(?i)^invalid (containerPort|hostPort|proto|IP address|port|ranges?)\b`)
 
+// badName is what the library says of a service or a volume whose name is none.
+var badName = regexp.MustCompile(`^(services|volumes) additional properties '(.*)' not allowed$`)
+
 var inQuotes = regexp.MustCompile(`'([^']+)'`)
 
 // Locate makes an error of the Compose library one with a line. The library names a path, or
@@ -28,6 +31,8 @@ func (d *Document) Locate(err error) *units.Error {
 	path := d.pathIn(msg)
 	line := d.Line(path...)
 	switch {
+	case badPort.MatchString(msg):
+		line = max(line, d.findPort(msg))
 	case strings.Contains(msg, "project name"):
 		path, line = []string{"name"}, d.Line("name")
 	case len(path) < 3:
@@ -35,6 +40,9 @@ func (d *Document) Locate(err error) *units.Error {
 	}
 	if before, ok := strings.CutSuffix(msg, " must be a null"); ok { // of several kinds the library names the last
 		msg = before + " is of the wrong kind"
+	}
+	if m := badName.FindStringSubmatch(msg); m != nil {
+		return d.fault(line, "a name is made of letters, digits and _ . -", m[1]+" cannot have the name "+shown(m[2]))
 	}
 	return d.fault(line, expected(path, msg), msg)
 }
@@ -107,7 +115,26 @@ func index(s, part string) int {
 }
 
 // find is the line of the text that a message ends with or has in quotes; 1 without any.
-func (d *Document) find(msg string) int {
+func (d *Document) find(msg string) int { return max(1, findIn(d.root, msg)) }
+
+// findPort is find among the ports of the services.
+func (d *Document) findPort(msg string) int {
+	services := d.at("services")
+	if services == nil {
+		return 1
+	}
+	for _, e := range entries(services) {
+		if ports, _ := child(e.value, "ports"); ports != nil {
+			if line := findIn(ports, msg); line > 0 {
+				return line
+			}
+		}
+	}
+	return 1
+}
+
+// findIn is the line of the first text below n that a message ends with or has in quotes; 0 without any.
+func findIn(n *yaml.Node, msg string) int {
 	var wanted []string
 	if i := strings.LastIndex(msg, ": "); i >= 0 {
 		wanted = append(wanted, msg[i+2:])
@@ -116,11 +143,11 @@ func (d *Document) find(msg string) int {
 		wanted = append(wanted, m[1])
 	}
 	for _, text := range wanted {
-		if line := lineOf(d.root, text); line > 0 {
+		if line := lineOf(n, text); line > 0 {
 			return line
 		}
 	}
-	return 1
+	return 0
 }
 
 // lineOf is the line of the first scalar that holds a text, or 0.

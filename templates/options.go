@@ -39,6 +39,9 @@ func (c *converter) options(s Service) []Word {
 		add("user", v.User)
 	}
 	if v.WorkingDir != "" {
+		if !strings.HasPrefix(v.WorkingDir, "/") {
+			c.refuse("write an absolute path in the container", "working_dir "+shown(v.WorkingDir)+" is relative", "working_dir")
+		}
 		add("workdir", v.WorkingDir)
 	}
 	if v.ReadOnly {

@@ -43,6 +43,9 @@ func (c *converter) constraints() []string {
 		if was, ok := equal[key]; ok && !not && was != value {
 			c.refuse("remove one of them", "constraint "+shown(text)+" cannot hold together with "+shown(key+" == "+was), at...)
 		}
+		if opposite, _ := placementLine(key, value, !not); opposite != "" && slices.Contains(out, opposite) {
+			c.refuse("remove one of them", "constraint "+shown(text)+" cannot hold together with its opposite", at...)
+		}
 		if !not {
 			equal[key] = value
 		}

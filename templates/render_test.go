@@ -68,7 +68,7 @@ func hostile(text string) types.ServiceConfig {
 	return types.ServiceConfig{
 		ContainerSpec: types.ContainerSpec{
 			Image: "app:1", Command: types.ShellCommand{"/app", text, text + " "}, Entrypoint: types.ShellCommand{"/" + text, text},
-			Environment: types.MappingWithEquals{"A": &text}, Labels: types.Labels{"a": text}, User: text, WorkingDir: text,
+			Environment: types.MappingWithEquals{"A": &text}, Labels: types.Labels{"a": text}, User: text, WorkingDir: "/" + text,
 			Volumes: []types.ServiceVolumeConfig{{Type: "bind", Source: "/" + text, Target: "/" + text}},
 		},
 		WorkloadSpec: types.WorkloadSpec{HealthCheck: &types.HealthCheckConfig{Test: types.HealthCheckTest{"CMD", text, text}}},

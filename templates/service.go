@@ -72,8 +72,8 @@ func (c *converter) data() (s Service, ok bool) {
 	s.Requirements = c.requirements(s)
 	for _, list := range [][]Word{s.Options, s.Command} {
 		for _, w := range list {
-			if msg := wordFault(string(w)); msg != "" {
-				c.refuse("remove it", shown(string(w))+" "+msg)
+			if msg, hint := wordFault(string(w)); msg != "" {
+				c.refuse(hint, shown(string(w))+" "+msg)
 			}
 		}
 	}

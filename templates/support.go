@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/mattn/go-shellwords"
 	"go.yaml.in/yaml/v4"
 
 	"flotilla/units"
@@ -126,6 +127,8 @@ func (c *checker) mapping(n *yaml.Node, s shape, path []string) {
 		case strings.HasPrefix(e.name, "x-"):
 		case !ok:
 			c.unknown(e, s, where)
+		case len(path) == 2 && (e.name == "command" || e.name == "entrypoint"):
+			c.commandLine(e)
 		case below != nil:
 			c.mapping(e.value, below, where)
 		case (e.name == "path" || e.name == "host_ip") && e.value.ShortTag() != "!!str": // the library takes it for granted
@@ -156,6 +159,23 @@ func (c *checker) unknown(e entry, s shape, path []string) {
 	c.refuse(e.line, hint, shown(dotted)+" is not supported")
 }
 
+// commandLine refuses a command in text that goes on after what separates commands for a shell. There is no
+// shell, and the library, which splits the text into words, would end it there in silence.
+func (c *checker) commandLine(e entry) {
+	if e.value.Kind != yaml.ScalarNode {
+		return
+	}
+	text, err := template.Substitute(e.value.Value, c.lookup)
+	if err != nil {
+		return // the library tells it
+	}
+	p := shellwords.NewParser()
+	if _, err := p.Parse(text); err == nil && p.Position >= 0 {
+		rest := string([]rune(text)[p.Position:])
+		c.refuse(e.line, `write ["/bin/sh", "-c", "..."] for a shell, or quotes around what is one word`, e.name+" needs a shell from "+shown(rest)+" on")
+	}
+}
+
 // onlyStarted reports whether depends_on asks for no more than an order of starts.
 func onlyStarted(n *yaml.Node) bool {
 	for _, e := range entries(n) {
@@ -170,8 +190,8 @@ func onlyStarted(n *yaml.Node) bool {
 // scalars looks at every text of the file.
 func (c *checker) scalars(n *yaml.Node) {
 	for i, child := range n.Content { // an alias has none: what it names is seen where it stands
-		if msg := wordFault(child.Value); msg != "" {
-			c.refuse(child.Line, "remove it", shown(child.Value)+" "+msg)
+		if msg, hint := wordFault(child.Value); msg != "" {
+			c.refuse(child.Line, hint, shown(child.Value)+" "+msg)
 		}
 		var number float64
 		if child.ShortTag() == "!!float" && child.Decode(&number) == nil && (math.IsInf(number, 0) || math.IsNaN(number)) {

@@ -50,17 +50,23 @@ func needsQuotes(r rune) bool {
 	return !plain
 }
 
-// wordFault says why no command can have the argument s, or "".
-func wordFault(s string) string {
+// maxWord is the most that one argument may hold in bytes: Linux takes 128 KiB with the zero behind it, of which
+// an option's name needs some.
+const maxWord = 120 << 10
+
+// wordFault says why no command can have the argument s, and what to do; "" when one can.
+func wordFault(s string) (msg, hint string) {
 	switch {
+	case len(s) > maxWord:
+		return fmt.Sprintf("has %d bytes, %d is the most that fits into an argument", len(s), maxWord), "put it into a file"
 	case strings.ContainsRune(s, 0):
-		return "holds a zero byte"
+		return "holds a zero byte", "remove it"
 	case !utf8.ValidString(s):
-		return "holds bytes that are no UTF-8"
+		return "holds bytes that are no UTF-8", "remove it"
 	case strings.ContainsFunc(s, noncharacter):
-		return "holds a code that is no character"
+		return "holds a code that is no character", "remove it"
 	}
-	return ""
+	return "", ""
 }
 
 // noncharacter reports whether r is one of the codes that Unicode keeps free. A unit that has one in an

@@ -199,12 +199,18 @@ func quota(text string) (int64, bool) {
 
 // limits refuses a MemoryMax= or CPUQuota= of a service that systemd would pass over, and that would reserve nothing.
 func (v *verifier) limits() {
-	if o, ok := v.file.last("Service", "MemoryMax"); ok && o.Value != "infinity" && !strings.ContainsAny(o.Value, "%‰‱") {
-		if n, ok := size(o.Value); !ok || n == 0 {
+	if o, ok := v.file.last("Service", "MemoryMax"); ok && o.Value != "infinity" {
+		n, ok := size(o.Value)
+		share, isShare := quota(o.Value)
+		switch {
+		case isShare && share <= 1000 || ok && n > 0:
+		case strings.HasSuffix(o.Value, "%"):
+			v.add(o.Line, "write a share above 0% and up to 100%, or a size such as 512M", "MemoryMax=%s is no share of a memory, and systemd would pass over it", printable(o.Value))
+		default:
 			v.add(o.Line, memoryHint(o.Value), "MemoryMax=%s is not a size, and systemd would pass over it", printable(o.Value))
 		}
 	}
-	if o, ok := v.file.last("Service", "CPUQuota"); ok && o.Value != "infinity" && !strings.HasPrefix(o.Value, "%") {
+	if o, ok := v.file.last("Service", "CPUQuota"); ok && o.Value != "infinity" {
 		if _, ok := quota(o.Value); !ok {
 			v.add(o.Line, "write a share of one core such as 50%, or 200% for two cores", "CPUQuota=%s is not a share, and systemd would pass over it", printable(o.Value))
 		}

@@ -10,6 +10,7 @@ import (
 type condition struct {
 	Requirement
 	eq   bool // written with =
+	open bool // only an instance settles what it says
 	line int
 }
 
@@ -31,7 +32,7 @@ func (p *placement) expressions(opt option) []condition {
 			p.tooMany(opt, s.line)
 			return nil
 		}
-		out = append(out, condition{r, eq, s.line})
+		out = append(out, condition{r, eq, s.open, s.line})
 	}
 	return out
 }
@@ -48,10 +49,9 @@ func (p *placement) metadata() []Requirement {
 			continue
 		}
 		joined[i].Values, joined[i].line = append(joined[i].Values, c.Values...), c.line
+		joined[i].open = joined[i].open || c.open
 	}
-	if !p.file.Name.IsTemplate() { // whose instances may each ask for something else
-		p.possible(joined)
-	}
+	p.possible(joined)
 	out := make([]Requirement, 0, len(joined))
 	for _, c := range joined {
 		c.Values = sortedSet(c.Values)
@@ -60,11 +60,11 @@ func (p *placement) metadata() []Requirement {
 	return sortRequirements(out)
 }
 
-// possible refuses two conditions that no label can meet.
+// possible refuses two conditions that no label can meet. Those that each instance of a template has for itself are left to it.
 func (p *placement) possible(list []condition) {
 	for i, c := range list {
 		for j, o := range list {
-			if i == j || c.Key != o.Key || o.Op == In && j < i || !c.excludes(o.Requirement) {
+			if i == j || c.Key != o.Key || c.open || o.open || o.Op == In && j < i || !c.excludes(o.Requirement) {
 				continue
 			}
 			p.add(max(c.line, o.line), "remove one of them, or write the values of a choice in one key in (a,b)",
@@ -74,13 +74,19 @@ func (p *placement) possible(list []condition) {
 	}
 }
 
-// excludes reports whether a label that meets r, a choice or an absence, never meets o.
+// excludes reports whether a label that meets r, a choice, an absence or a lower bound, never meets o.
 func (r Requirement) excludes(o Requirement) bool {
 	switch r.Op {
 	case In:
 		return !slices.ContainsFunc(r.Values, func(v string) bool { return o.Match(map[string]string{r.Key: v}) })
 	case NotExists:
 		return o.Op != In && !o.Match(nil)
+	case Greater, GreaterEqual:
+		if o.Op != Less && o.Op != LessEqual {
+			return false
+		}
+		c, ok := compareNumbers(r.Values[0], o.Values[0])
+		return ok && (c > 0 || c == 0 && (r.Op == Greater || o.Op == Less))
 	default:
 		return false
 	}

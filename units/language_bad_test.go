@@ -107,6 +107,8 @@ func badChoices() []badOption {
 		{"[Service]\nMemory=1G", `Memory= in [Service] does nothing (write it in [X-Flotilla])`},
 		{"[Service]\nMemoryMax=1GB", `MemoryMax=1GB is not a size, and systemd would pass over it (did you mean 1G?)`},
 		{"[Service]\nMemoryMax=0", `MemoryMax=0 is not a size, and systemd would pass over it (write a size such as 512M or 1.5G; K, M, G and T are powers of 1024)`},
+		{"[Service]\nMemoryMax=110%", `MemoryMax=110% is no share of a memory, and systemd would pass over it (write a share above 0% and up to 100%, or a size such as 512M)`},
+		{"[Service]\nMemoryMax=%i", `MemoryMax=%i is not a size, and systemd would pass over it (write a size such as 512M or 1.5G; K, M, G and T are powers of 1024)`},
 		{"[Service]\nCPUQuota=2", `CPUQuota=2 is not a share, and systemd would pass over it (write a share of one core such as 50%, or 200% for two cores)`},
 	}
 }
@@ -143,6 +145,10 @@ func badPlain() []badOption {
 		{"MachineMetadata=region in (eu)\nMachineMetadata=region in (us)", `MachineMetadata= asks for region=eu and for region=us, which no host has` + choice},
 		{"MachineMetadata=disk=ssd\nMachineMetadata=disk!=ssd", `MachineMetadata= asks for disk=ssd and for disk!=ssd, which no host has` + choice},
 		{"MachineMetadata=cores=2\nMachineMetadata=cores>=4", `MachineMetadata= asks for cores=2 and for cores>=4, which no host has` + choice},
+		{"MachineMetadata=cores>8\nMachineMetadata=cores<2", `MachineMetadata= asks for cores>8 and for cores<2, which no host has` + choice},
+		{"MachineMetadata=cores<4.0\nMachineMetadata=cores>=4", `MachineMetadata= asks for cores>=4 and for cores<4.0, which no host has` + choice},
+		{"MachineMetadata=cores<=4\nMachineMetadata=cores>=4", ""},
+		{"MachineMetadata=cores>4\nMachineMetadata=cores<5", ""},
 		{"MachineMetadata=!gpu\nMachineMetadata=gpu", `MachineMetadata= asks for !gpu and for gpu, which no host has` + choice},
 		{"MachineMetadata=!gpu\nMachineMetadata=gpu=a100", `MachineMetadata= asks for gpu=a100 and for !gpu, which no host has` + choice},
 	}

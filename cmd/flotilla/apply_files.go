@@ -19,6 +19,7 @@ import (
 type given struct {
 	files []unitFile                          // by name
 	sets  []string                            // of the folders: what --prune looks at
+	there map[string]bool                     // names of all files in the folders of the given ones
 	own   map[string]map[string]units.DropIns // by template and instance: folders of instances that have no file
 	setOf func(unitFile) string
 }
@@ -52,8 +53,7 @@ func readGiven(c *cli.Context) (given, error) {
 	if err := errors.Join(faults...); err != nil {
 		return g, err
 	}
-	g.noteSets()
-	return g, nil
+	return g, g.noteSets()
 }
 
 // setOf is what the files of a folder are called together.
@@ -65,12 +65,28 @@ func setOf(dir string) string {
 	return abs
 }
 
-func (g *given) noteSets() {
+// noteSets notes the sets of the given files, and what else lies in their folders: one file of a folder that is
+// named alone does not mean that the others are gone.
+func (g *given) noteSets() error {
+	g.there = map[string]bool{}
+	seen := map[string]bool{}
 	for _, f := range g.files {
 		if set := g.setOf(f); !slices.Contains(g.sets, set) {
 			g.sets = append(g.sets, set)
 		}
+		if seen[f.dir()] {
+			continue
+		}
+		seen[f.dir()] = true
+		entries, err := os.ReadDir(f.dir())
+		if err != nil {
+			return fmt.Errorf("look for other unit files: %w", err)
+		}
+		for _, e := range entries {
+			g.there[e.Name()] = g.there[e.Name()] || !e.IsDir()
+		}
 	}
+	return nil
 }
 
 // add reads a file or the files of a folder.

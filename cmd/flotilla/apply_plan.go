@@ -132,7 +132,7 @@ func (p *applying) instances(ctx context.Context, f unitFile) error {
 func (p *applying) prune() {
 	gone := map[string]bool{}
 	for name, u := range p.has {
-		gone[name] = u.Applied != "" && slices.Contains(p.given.sets, u.Applied) && !p.given.has(name)
+		gone[name] = u.Applied != "" && slices.Contains(p.given.sets, u.Applied) && !p.given.there[name]
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.has)) {
 		u := p.has[name]

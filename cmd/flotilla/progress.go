@@ -211,6 +211,8 @@ func (v verb) sentence(u api.Unit) string {
 	switch {
 	case v.name == "stop" && u.Target == units.Inactive:
 		return fmt.Sprintf("%s is not loaded anywhere", u.Name)
+	case u.Global && u.Settled && u.Reason != "" && v.name != "destroy" && v.name != "unload":
+		return fmt.Sprintf("%s %s on %s", u.Name, v.done(), lacking(append(on, over...), u.Reason))
 	case len(on)+len(over) == 0:
 		return fmt.Sprintf("%s %s", u.Name, v.done())
 	case len(over) == 0:
@@ -219,4 +221,12 @@ func (v verb) sentence(u api.Unit) string {
 		return fmt.Sprintf("%s ended on %s", u.Name, strings.Join(over, ", "))
 	}
 	return fmt.Sprintf("%s %s on %s, ended on %s", u.Name, v.done(), strings.Join(on, ", "), strings.Join(over, ", "))
+}
+
+// lacking are the hosts of a global unit that is not on all that it belongs on, and why.
+func lacking(hosts []string, why string) string {
+	if len(hosts) == 0 {
+		return "no host: " + strings.TrimPrefix(why, "no host: ")
+	}
+	return strings.Join(hosts, ", ") + "; " + why
 }

@@ -22,6 +22,9 @@ func TestSentence(t *testing.T) {
 		want string
 	}{
 		{"start", api.Unit{Name: "a.service", Instances: instances, Target: units.Launched}, "a.service running on h1"},
+		{"start", api.Unit{Name: "a.service", Global: true, Settled: true, Target: units.Launched, Reason: "no host: 3 lack disk=ssd"}, "a.service running on no host: 3 lack disk=ssd"},
+		{"load", api.Unit{Name: "a.service", Global: true, Settled: true, Target: units.Loaded, Instances: instances[:1], Reason: "not on 1 of 2 hosts: lacks memory"}, "a.service loaded on h1; not on 1 of 2 hosts: lacks memory"},
+		{"destroy", api.Unit{Name: "a.service", Global: true, Settled: true, Target: units.Launched, Reason: "no host: none"}, "a.service destroyed"},
 		{"unload", api.Unit{Name: "a.service", Instances: instances[1:]}, "a.service unloaded"},
 		{"destroy", api.Unit{Name: "a.service", Instances: instances[4:]}, "a.service destroyed"},
 	} {

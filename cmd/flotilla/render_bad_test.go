@@ -89,6 +89,18 @@ func TestRenderBadUTF8(t *testing.T) {
 	}
 }
 
+// TestRenderLongWord: Linux takes no argument that long, and the unit would never start.
+func TestRenderLongWord(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("compose.yaml", []byte("services:\n  web:\n    image: app:1\n    environment:\n      A: "+strings.Repeat("y", 122881)+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := "compose.yaml:5: " + strings.Repeat("y", 64) + "... has 122881 bytes, 122880 is the most that fits into an argument (put it into a file)"
+	if got := refusal(t, "long word"); got != want {
+		t.Errorf("render says %q, want %q", got, want)
+	}
+}
+
 // TestRenderTemplate: a template of the user's own gets the documented data, quoted; what is wrong
 // with it is told with its line.
 func TestRenderTemplate(t *testing.T) {

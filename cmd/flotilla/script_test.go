@@ -33,7 +33,8 @@ type rigKey struct{}
 
 // TestScripts runs the program against a cluster of three hosts in this process. Besides the
 // commands of testscript: "exits N flotilla …" wants that exit code; "mark" notes the store's
-// revision, "same" wants it unchanged; "etcd off|on"; "stop HOST" ends a host's sign of life;
+// revision, "same" wants it unchanged; "etcd off|on"; "lose HOST" ends a host's sign of life;
+// "until TEXT flotilla …" repeats the command until it prints the text;
 // "local HOST frozen|out|well" is what a host's daemon says of itself; "members HOST… -HOST…" are
 // those with an etcd member, and of them those whose member does not answer; "wished UNIT FROM TO"
 // wants that move to be wished in the unit's head.
@@ -42,8 +43,8 @@ func TestScripts(t *testing.T) {
 		Dir:   "testdata",
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "mark": cmdMark, "same": cmdSame, "etcd": cmdEtcd, "stop": cmdStop, "local": cmdLocal, "members": cmdMembers,
-			"wished": cmdWished,
+			"exits": cmdExits, "mark": cmdMark, "same": cmdSame, "etcd": cmdEtcd, "lose": cmdLose, "local": cmdLocal, "members": cmdMembers,
+			"wished": cmdWished, "until": cmdUntil,
 		},
 		RequireExplicitExec: true,
 	})
@@ -130,7 +131,7 @@ func cmdEtcd(ts *testscript.TestScript, _ bool, args []string) {
 	rigOf(ts).Backend.Down(args[0] == "off")
 }
 
-func cmdStop(ts *testscript.TestScript, _ bool, args []string) {
+func cmdLose(ts *testscript.TestScript, _ bool, args []string) {
 	r := rigOf(ts)
 	h := r.host(ts, args[0])
 	ts.Check(r.Stop(context.Background(), h))
@@ -170,5 +171,20 @@ func cmdWished(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if from, to := r.host(ts, args[1]).ID, r.host(ts, args[2]).ID; spec.Shift.From != from || spec.Shift.To != to || spec.Shift.Generation == 0 {
 		ts.Fatalf("%s: the wish is %+v", args[0], spec.Shift)
+	}
+}
+
+func cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	end := time.Now().Add(2 * time.Minute)
+	for {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if out := ts.ReadFile("stdout"); strings.Contains(out, args[0]) {
+			return
+		} else if time.Now().After(end) {
+			ts.Fatalf("%s never prints %q", strings.Join(args[1:], " "), args[0])
+		}
+		<-tick.C
 	}
 }

@@ -223,6 +223,9 @@ func (p *planner) awaited(m mate, head *cluster.UnitHead) string {
 	case falling:
 		return fmt.Sprintf("%s, which %s (%s): systemd restarts it; else mend and apply again", who, content, how(st))
 	case absent:
+		if head.Req.Global && !m.host.removed {
+			return fmt.Sprintf("%s: %s; bring it back, or type: flotilla host remove %s", who, absence(p, m.host), m.host.Name())
+		}
 		return fmt.Sprintf("%s: %s", who, absence(p, m.host))
 	case idle:
 		return fmt.Sprintf("%s, which does not run: start it again", who)
