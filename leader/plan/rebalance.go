@@ -270,9 +270,9 @@ func (r *balancer) family(head *cluster.UnitHead) map[int]int {
 			}
 		}
 	}
-	for u, ids := range r.added {
-		for _, id := range ids {
-			if h := r.byID[id]; familyName(u) == name && h.Placed[u] == nil && r.live(u, h) {
+	for u, hosts := range r.added {
+		for _, h := range hosts {
+			if familyName(u) == name && h.Placed[u] == nil && r.live(u, h) {
 				at[h.index]++
 			}
 		}
