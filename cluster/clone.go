@@ -17,6 +17,7 @@ func (s *Snapshot) Clone() *Snapshot {
 	for u, at := range s.Placed {
 		out.Placed[u] = maps.Clone(at)
 	}
+	out.Unplaced = maps.Clone(s.Unplaced)
 	out.Several = maps.Clone(s.Several)
 	out.Orphans = make(map[Unit]map[HostID]*Status, len(s.Orphans))
 	for u, at := range s.Orphans {

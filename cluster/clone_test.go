@@ -15,6 +15,7 @@ func TestCloneIsASnapshotOfItsOwn(t *testing.T) {
 	s.SetHostInfo("a", &HostInfo{Name: "h1"}, time.Unix(1, 0))
 	s.SetHostInfo("b", &HostInfo{Name: "h2"}, time.Unix(1, 0))
 	s.SetUnit(&UnitHead{Name: "u.service"})
+	s.SetUnit(&UnitHead{Name: "idle.service"})
 	for _, id := range []HostID{"a", "b"} {
 		s.SetPlaced(&Placed{Host: id, Unit: "u.service"})
 	}

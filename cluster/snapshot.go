@@ -22,6 +22,7 @@ type Snapshot struct {
 	Loaded     int64                       // revision of the load that Watched began with
 	Resumed    int64                       // mod revision of the operator's failover resume, 0 without one
 
+	Unplaced    map[Unit]*UnitHead          // the heads of Units that have no placement, not even a tombstone
 	Several     map[Unit]bool               // units with more than one placement, tombstones included
 	Orphans     map[Unit]map[HostID]*Status // statuses of units that run without an order, by unit: see Status.Unordered
 	Destroyed   map[Unit]int64              // mod revisions of destroyed/<unit>: a user destroyed it, and this is the order to end it
@@ -35,6 +36,7 @@ func NewSnapshot() *Snapshot {
 		Units:  map[Unit]*UnitHead{},
 		Placed: map[Unit]map[HostID]*Placed{},
 
+		Unplaced:    map[Unit]*UnitHead{},
 		Several:     map[Unit]bool{},
 		Orphans:     map[Unit]map[HostID]*Status{},
 		Destroyed:   map[Unit]int64{},
@@ -53,10 +55,18 @@ func (s *Snapshot) host(id HostID) *Host {
 }
 
 // SetUnit records a unit head.
-func (s *Snapshot) SetUnit(u *UnitHead) { s.Units[u.Name] = u }
+func (s *Snapshot) SetUnit(u *UnitHead) {
+	s.Units[u.Name] = u
+	if len(s.Placed[u.Name]) == 0 {
+		s.Unplaced[u.Name] = u
+	}
+}
 
 // DeleteUnit forgets a unit head; its placements stay until the leader ends them.
-func (s *Snapshot) DeleteUnit(name Unit) { delete(s.Units, name) }
+func (s *Snapshot) DeleteUnit(name Unit) {
+	delete(s.Units, name)
+	delete(s.Unplaced, name)
+}
 
 // SetHostSpec records what the operator says of a host.
 func (s *Snapshot) SetHostSpec(id HostID, spec HostSpec, rev int64) {
@@ -109,6 +119,7 @@ func (s *Snapshot) SetPlaced(p *Placed) {
 	if m == nil {
 		m = map[HostID]*Placed{}
 		s.Placed[p.Unit] = m
+		delete(s.Unplaced, p.Unit)
 	}
 	m[p.Host] = p
 	if len(m) > 1 {
@@ -126,6 +137,9 @@ func (s *Snapshot) DeletePlaced(w Where) {
 		}
 		if len(m) == 0 {
 			delete(s.Placed, w.Unit)
+			if head := s.Units[w.Unit]; head != nil {
+				s.Unplaced[w.Unit] = head
+			}
 		}
 	}
 	if h := s.Hosts[w.Host]; h != nil {

@@ -1,6 +1,9 @@
 package cluster_test
 
 import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -54,6 +57,34 @@ func TestSeenLastsAsLongAsTheState(t *testing.T) {
 		s.SetStatus(w, &c.st)
 		if got := int(s.Hosts["h"].Status[w.Unit].Seen.Sub(began).Seconds()); got != c.want {
 			t.Errorf("%s: seen since second %d, want %d", c.what, got, c.want)
+		}
+	}
+}
+
+// TestUnplacedAreTheHeadsWithoutPlacement: whatever comes and goes, in whatever order.
+func TestUnplacedAreTheHeadsWithoutPlacement(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	s := cluster.NewSnapshot()
+	for step := range 2000 {
+		w := cluster.Where{Host: cluster.HostID(fmt.Sprintf("h%d", r.IntN(3))), Unit: cluster.Unit(fmt.Sprintf("u%d.service", r.IntN(4)))}
+		switch r.IntN(4) {
+		case 0:
+			s.SetUnit(&cluster.UnitHead{Name: w.Unit, Rev: int64(step)})
+		case 1:
+			s.DeleteUnit(w.Unit)
+		case 2:
+			s.SetPlaced(&cluster.Placed{Host: w.Host, Unit: w.Unit})
+		case 3:
+			s.DeletePlaced(w)
+		}
+		want := map[cluster.Unit]*cluster.UnitHead{}
+		for u, head := range s.Units {
+			if len(s.Placed[u]) == 0 {
+				want[u] = head
+			}
+		}
+		if !maps.Equal(s.Unplaced, want) {
+			t.Fatalf("step %d: Unplaced is %v, want %v", step, s.Unplaced, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -152,13 +153,15 @@ func (l *Loop) apply(ctx context.Context, term cluster.Term, decisions []plan.De
 // that concerns more than its own order.
 func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, failed error) {
 	made := map[plan.Kind]int{}
+	debug := l.log.Enabled(context.Background(), slog.LevelDebug) // decisions come by the hundred thousand
 	for i, d := range decisions {
 		err := errs[i]
 		switch {
 		case err == nil:
 			made[d.Kind]++
-			l.metrics.decisions.WithLabelValues(d.Kind.String()).Inc()
-			l.log.Debug("ordered", "what", d.Kind.String(), "unit", d.Unit, "host", d.Host, "from", d.From, "reason", d.Reason)
+			if debug {
+				l.log.Debug("ordered", "what", d.Kind.String(), "unit", d.Unit, "host", d.Host, "from", d.From, "reason", d.Reason)
+			}
 		case errors.Is(err, ErrStale):
 			stale++
 		case errors.Is(err, ErrBad):
@@ -172,6 +175,7 @@ func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, fail
 	var facts []any
 	for k := plan.Place; k <= plan.Forget; k++ {
 		if made[k] > 0 {
+			l.metrics.decisions.WithLabelValues(k.String()).Add(float64(made[k]))
 			facts = append(facts, k.String(), made[k])
 		}
 	}

@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -190,7 +189,7 @@ func (s *stale) Read(f func(*cluster.Snapshot)) {
 	defer s.mu.Unlock()
 	s.Mirror.Read(func(now *cluster.Snapshot) {
 		if s.old == nil || !s.old.Complete || time.Since(s.at) > 1500*time.Millisecond {
-			s.old, s.at = copySnapshot(now), time.Now()
+			s.old, s.at = now.Clone(), time.Now()
 		}
 	})
 	f(s.old)
@@ -199,26 +198,6 @@ func (s *stale) Read(f func(*cluster.Snapshot)) {
 func (s *stale) WaitRevision(ctx context.Context, _ int64) error {
 	pauseFor(50 * time.Millisecond)
 	return ctx.Err()
-}
-
-func copySnapshot(s *cluster.Snapshot) *cluster.Snapshot {
-	out := *s
-	out.Units, out.OrphanStops = maps.Clone(s.Units), maps.Clone(s.OrphanStops)
-	out.Hosts = map[cluster.HostID]*cluster.Host{}
-	for id, h := range s.Hosts {
-		c := *h
-		c.Placed, c.Status = maps.Clone(h.Placed), maps.Clone(h.Status)
-		out.Hosts[id] = &c
-	}
-	out.Placed = map[cluster.Unit]map[cluster.HostID]*cluster.Placed{}
-	for u, at := range s.Placed {
-		out.Placed[u] = maps.Clone(at)
-	}
-	out.Orphans = map[cluster.Unit]map[cluster.HostID]*cluster.Status{}
-	for u, at := range s.Orphans {
-		out.Orphans[u] = maps.Clone(at)
-	}
-	return &out
 }
 
 func staleMirror() seams {

@@ -19,7 +19,7 @@ type misled struct {
 
 func (m misled) Read(f func(*cluster.Snapshot)) {
 	m.Mirror.Read(func(s *cluster.Snapshot) {
-		c := copySnapshot(s)
+		c := s.Clone()
 		m.show(c)
 		f(c)
 	})
@@ -31,10 +31,10 @@ func misleading(show func(*cluster.Snapshot)) seams {
 
 // allMayGo takes a family's budget away.
 func allMayGo(s *cluster.Snapshot) {
-	for u, head := range s.Units {
+	for _, head := range s.Units {
 		c := *head
 		c.Req.MaxUnavailable = units.Amount{N: 100, Percent: true}
-		s.Units[u] = &c
+		s.SetUnit(&c)
 	}
 }
 

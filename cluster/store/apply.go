@@ -151,7 +151,7 @@ func (s *Store) termCompare(t cluster.Term) []Compare {
 
 // orderItem turns orders into compares and writes.
 func (s *Store) orderItem(o cluster.Orders) (item, error) {
-	var it item
+	it := item{If: make([]Compare, 0, len(o.If)), Then: make([]Op, 0, len(o.Put)+len(o.Delete)+len(o.Forget)+len(o.Drop))}
 	for _, c := range o.If {
 		cmp, err := s.condition(c)
 		if err != nil {

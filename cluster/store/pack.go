@@ -35,14 +35,13 @@ type packer struct {
 	fixed int   // how many compares are there whatever the items
 	cmp   []Compare
 	at    map[compareID]int // into cmp
-	seen  map[string]bool   // keys that cmp looks at
 	ops   []Op
 	wrote map[string]int // into ops
 	size  int
 }
 
 func newPacker(fixed ...Compare) *packer {
-	p := &packer{at: map[compareID]int{}, seen: map[string]bool{}, wrote: map[string]int{}, fixed: len(fixed)}
+	p := &packer{at: map[compareID]int{}, wrote: map[string]int{}, fixed: len(fixed)}
 	for _, c := range fixed {
 		p.addCompare(c)
 	}
@@ -51,7 +50,6 @@ func newPacker(fixed ...Compare) *packer {
 
 func (p *packer) addCompare(c Compare) {
 	p.at[compareID{c.Key, c.Target}] = len(p.cmp)
-	p.seen[c.Key] = true
 	p.cmp = append(p.cmp, c)
 	p.size += compareBytes(c)
 }
@@ -130,20 +128,19 @@ var (
 // contradicts says whether an item can never be committed: it compares one key with
 // two revisions, or writes it twice.
 func (it item) contradicts() error {
-	at := map[compareID]Compare{}
-	for _, c := range it.If {
-		id := compareID{c.Key, c.Target}
-		if d, ok := at[id]; ok && !sameCompare(c, d) {
-			return fmt.Errorf("%w: two different conditions on %s", errContradicts, c.Key)
+	for i, c := range it.If { // nearly all items hold a handful of each
+		for _, d := range it.If[:i] {
+			if c.Key == d.Key && c.Target == d.Target && !sameCompare(c, d) {
+				return fmt.Errorf("%w: two different conditions on %s", errContradicts, c.Key)
+			}
 		}
-		at[id] = c
 	}
-	wrote := map[string]Op{}
-	for _, o := range it.Then {
-		if d, ok := wrote[o.Key]; ok && !sameOp(o, d) {
-			return fmt.Errorf("%w: two different writes of %s", errContradicts, o.Key)
+	for i, o := range it.Then {
+		for _, d := range it.Then[:i] {
+			if o.Key == d.Key && !sameOp(o, d) {
+				return fmt.Errorf("%w: two different writes of %s", errContradicts, o.Key)
+			}
 		}
-		wrote[o.Key] = o
 	}
 	return nil
 }

@@ -83,9 +83,11 @@ func (c *conflicts) fill(l *ledger) {
 			}
 		}
 	}
-	for w, st := range l.state {
-		if h := l.byID[w.Host]; st != 0 && h.Placed[w.Unit] == nil {
-			tally(c.against(w.Unit), c.declaredBy(l.of.Units[w.Unit]), h, +1)
+	for _, h := range l.hosts {
+		for u, st := range h.changed {
+			if st != 0 && h.Placed[u] == nil {
+				tally(c.against(u), c.declaredBy(l.of.Units[u]), h, +1)
+			}
 		}
 	}
 }

@@ -75,10 +75,8 @@ func (l *ledger) fillFamilies() {
 				l.families.get(k).add(h, +1)
 			}
 		}
-	}
-	for w, st := range l.state {
-		if h := l.byID[w.Host]; st != 0 && h.Placed[w.Unit] == nil {
-			if k, ok := keyOf(w.Unit); ok {
+		for u, st := range h.changed {
+			if k, ok := keyOf(u); ok && st != 0 && h.Placed[u] == nil {
 				l.families.get(k).add(h, +1)
 			}
 		}

@@ -50,7 +50,11 @@ type candidate struct {
 
 func (p *planner) candidate(head *cluster.UnitHead) *candidate {
 	p.conflicts.fill(&p.ledger)
-	c := &candidate{
+	c := p.spare
+	if p.spare = nil; c == nil {
+		c = &candidate{}
+	}
+	*c = candidate{
 		head: head, req: &head.Req, party: p.conflicts.party(head),
 		family: p.family(head.Name), demand: demand(&head.Req), signature: signature(&head.Req),
 		stands: len(p.snap.Placed[head.Name]) > 0 || len(p.added[head.Name]) > 0,

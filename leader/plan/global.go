@@ -74,5 +74,5 @@ func (p *planner) placeGlobal(head *cluster.UnitHead) {
 
 // stoppedNow says that this very plan ended the unit on the host.
 func (p *planner) stoppedNow(u cluster.Unit, h *host) bool {
-	return p.state[cluster.Where{Host: h.ID, Unit: u}] == cluster.Gone
+	return h.changed[u] == cluster.Gone
 }

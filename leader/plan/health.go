@@ -35,7 +35,7 @@ func (h health) stuck() bool { return h == refused || h == failed }
 // unavailable from the order on.
 func (p *planner) healthAt(u cluster.Unit, h *host) health {
 	pl := h.Placed[u]
-	switch _, touched := p.state[cluster.Where{Host: h.ID, Unit: u}]; {
+	switch _, touched := h.changed[u]; {
 	case h.Alive == nil:
 		return absent
 	case touched || pl == nil:

@@ -24,6 +24,7 @@ type host struct {
 	share    float64   // of the scarcer of memory and processor that is reserved
 	capacity capacity
 	labels   map[string]string
+	changed  map[cluster.Unit]cluster.Order // what this plan changed here; 0 = deleted
 }
 
 // label is Labels, computed once.
@@ -39,8 +40,8 @@ func (h *host) label() map[string]string {
 type ledger struct {
 	hosts     []*host // by id
 	byID      map[cluster.HostID]*host
-	state     map[cluster.Where]cluster.Order    // what this plan changed; 0 = deleted
-	added     map[cluster.Unit][]cluster.HostID  // hosts that got the unit in this plan
+	added     map[cluster.Unit][]*host           // hosts that got the unit in this plan
+	spots     slab[*host]                        // of added
 	freed     map[cluster.Unit][]*cluster.Placed // acknowledged tombstones that stand until the unit is placed
 	released  int                                // how often a unit left a host in this plan
 	loosened  int                                // and how often one in service
@@ -54,8 +55,7 @@ func newLedger(snap *cluster.Snapshot) ledger {
 	l := ledger{
 		hosts: make([]*host, 0, len(snap.Hosts)),
 		byID:  make(map[cluster.HostID]*host, len(snap.Hosts)),
-		state: map[cluster.Where]cluster.Order{},
-		added: map[cluster.Unit][]cluster.HostID{},
+		added: map[cluster.Unit][]*host{},
 		freed: map[cluster.Unit][]*cluster.Placed{},
 		of:    snap,
 	}
@@ -78,8 +78,8 @@ func newLedger(snap *cluster.Snapshot) ledger {
 
 // order is the state of the unit's placement on the host, 0 without one.
 func (l *ledger) order(u cluster.Unit, h *host) cluster.Order {
-	if len(l.state) > 0 {
-		if st, changed := l.state[cluster.Where{Host: h.ID, Unit: u}]; changed {
+	if len(h.changed) > 0 {
+		if st, changed := h.changed[u]; changed {
 			return st
 		}
 	}
@@ -103,8 +103,8 @@ func (l *ledger) liveHosts(u cluster.Unit) []*host {
 			out = append(out, h)
 		}
 	}
-	for _, id := range l.added[u] {
-		if h := l.byID[id]; l.of.Placed[u][id] == nil && l.live(u, h) {
+	for _, h := range l.added[u] {
+		if h.Placed[u] == nil && l.live(u, h) {
 			out = append(out, h)
 		}
 	}
@@ -114,15 +114,27 @@ func (l *ledger) liveHosts(u cluster.Unit) []*host {
 
 // occupy records that the unit stands on the host in this state from now on.
 func (l *ledger) occupy(u cluster.Unit, h *host, st cluster.Order) {
-	w := cluster.Where{Host: h.ID, Unit: u}
 	if l.order(u, h) == 0 {
 		h.units++
 		l.count(u, h, +1)
 	}
-	l.state[w] = st
-	if st != cluster.Gone {
-		l.added[u] = append(l.added[u], h.ID)
+	h.change(u, st)
+	if st == cluster.Gone {
+		return
 	}
+	if at := l.added[u]; len(at) > 0 {
+		l.added[u] = append(at, h)
+	} else {
+		l.added[u] = l.spots.of(h)
+	}
+}
+
+// change records what this plan makes of the unit here.
+func (h *host) change(u cluster.Unit, st cluster.Order) {
+	if h.changed == nil {
+		h.changed = map[cluster.Unit]cluster.Order{}
+	}
+	h.changed[u] = st
 }
 
 // count keeps all counts when a unit comes to or leaves a host.
@@ -156,7 +168,7 @@ func (l *ledger) release(u cluster.Unit, h *host) {
 		l.loosened++
 	}
 	l.count(u, h, -1)
-	l.state[cluster.Where{Host: h.ID, Unit: u}] = 0
+	h.change(u, 0)
 }
 
 // placements are those of a unit in the snapshot, by host. A unit on many hosts, which is a

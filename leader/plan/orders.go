@@ -46,7 +46,7 @@ func (p *planner) orders(head *cluster.UnitHead, to *host, reason string) cluste
 	pl.Reason, pl.Tries = reason, p.setbacks(head)
 	o := cluster.Orders{
 		Put: p.puts.of(cluster.Placed{Placement: pl, Host: to.ID, Unit: head.Name}),
-		If:  p.conditions.of(p.unitAt(head.Name), aliveAt(to), placedAt(head.Name, to), p.hostsAt()),
+		If:  p.conditions.of(headAt(head), aliveAt(to), placedAt(head.Name, to), p.hostsAt()),
 	}
 	for _, peer := range head.Req.MachineOf {
 		if p.placed[peer] { // both or none, as far as a change of the peer's head goes
@@ -161,6 +161,10 @@ func (p *planner) unitAt(u cluster.Unit) cluster.Condition {
 		c.Revision = head.Rev
 	}
 	return c
+}
+
+func headAt(head *cluster.UnitHead) cluster.Condition {
+	return cluster.Condition{Kind: cluster.UnitAt, Unit: head.Name, Revision: head.Rev}
 }
 
 func aliveAt(h *host) cluster.Condition {

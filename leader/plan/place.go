@@ -48,6 +48,7 @@ func (p *planner) choose(head *cluster.UnitHead) (to *host, reason, why string) 
 		return nil, "", why
 	}
 	c := p.candidate(head)
+	defer func() { p.spare = c }()
 	stopping, why := p.stillStopping(c)
 	if why != "" {
 		return nil, "", why

@@ -127,6 +127,7 @@ type planner struct {
 
 	leaving map[cluster.Unit]departure      // units that are to leave a living host if another takes them
 	avoid   *host                           // the one that is left, while its unit looks for another
+	spare   *candidate                      // for the next unit that looks for a host
 	home    cluster.Unit                    // may return to the host that its user wanted it to leave
 	rolls   []roll                          // changes that must not take too many down at once
 	roster  map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
@@ -158,7 +159,8 @@ func (p *planner) run() {
 	slices.Sort(work)
 	work = slices.Compact(work)
 	p.expect(len(work))
-	var failing, homeless, leaving []cluster.Unit
+	var failing, leaving []cluster.Unit
+	homeless := make([]cluster.Unit, 0, len(p.snap.Unplaced))
 	p.pass(work, func(u cluster.Unit) {
 		switch p.tidy(u) {
 		case needHost:
@@ -182,16 +184,13 @@ func (p *planner) run() {
 
 // expect makes room for as many decisions.
 func (p *planner) expect(n int) {
-	p.state = make(map[cluster.Where]cluster.Order, n)
-	p.added = make(map[cluster.Unit][]cluster.HostID, n)
-	p.placed = make(map[cluster.Unit]bool, n)
+	p.added = make(map[cluster.Unit][]*host, n)
 	p.decisions = make([]Decision, 0, n)
 }
 
 // scan finds the units that may need a decision; all others are as they should be.
 func (p *planner) scan() []cluster.Unit {
-	var work []cluster.Unit
-	heads := 0 // that have a placement
+	work := make([]cluster.Unit, 0, len(p.snap.Unplaced))
 	for _, h := range p.hosts {
 		for u, pl := range h.Placed {
 			if len(p.snap.Several) > 0 && p.snap.Several[u] {
@@ -202,7 +201,6 @@ func (p *planner) scan() []cluster.Unit {
 				work = append(work, u)
 				continue
 			}
-			heads++
 			p.note(head)
 			p.stands(head, h, +1)
 			if !p.clean(head, h, pl) {
@@ -213,7 +211,6 @@ func (p *planner) scan() []cluster.Unit {
 	for u := range p.snap.Several {
 		work = append(work, u)
 		if head := p.snap.Units[u]; head != nil {
-			heads++
 			p.note(head)
 			if !takesNothing(&head.Req) {
 				for id := range p.snap.Placed[u] {
@@ -223,24 +220,10 @@ func (p *planner) scan() []cluster.Unit {
 		}
 	}
 	work = append(work, p.replaced()...)
-	return p.scanUnplaced(work, len(p.snap.Units)-heads)
-}
-
-// scanUnplaced adds the units without a placement, of which there are so many.
-func (p *planner) scanUnplaced(work []cluster.Unit, left int) []cluster.Unit {
-	if left == 0 {
-		return work
-	}
-	for u, head := range p.snap.Units {
-		if len(p.snap.Placed[u]) > 0 {
-			continue
-		}
+	for u, head := range p.snap.Unplaced {
 		if head.Spec.Target != units.Inactive {
 			p.note(head)
 			work = append(work, u)
-		}
-		if left--; left == 0 {
-			break
 		}
 	}
 	return work
