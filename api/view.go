@@ -185,10 +185,10 @@ func settled(s *cluster.Snapshot, name cluster.Unit, was verdict) standing {
 	case ended.why != "":
 		return ended
 	case head.Spec.Target == units.Inactive,
-		head.Req.Global && !was.pending, // on every host that it fits, which may be none
+		live > 0 && head.Req.Global && !was.pending, // on every host that takes it
 		live > 0 && was.why == "" && !head.Req.Global:
 		return standing{settled: true, ended: ended.ended}
-	case was.why != "" && !head.Req.Global:
+	case was.why != "" && (live == 0 || !head.Req.Global):
 		return standing{why: was.why}
 	}
 	return standing{why: "waiting for the leader to place it"}
