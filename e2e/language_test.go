@@ -65,8 +65,9 @@ func spreadOut(t *testing.T, ctx context.Context) {
 	if !maps.Equal(racks, want) {
 		t.Errorf("instances per rack are %v, want %v", racks, want)
 	}
-	if said := refused(t, ctx, "start", "--timeout=2s", "hard@6"); !strings.Contains(said, "2 have more of hard@.service in their rack than the emptiest, with 2 (Spread=rack:hard)") {
-		t.Errorf("start of hard@6 said %q, want the rack that has more", said)
+	const full = "1 has more of hard@.service in its rack than the emptiest, with 2 (Spread=rack:hard), 2 hold as many of hard@.service"
+	if said := refused(t, ctx, "start", "--timeout=2s", "hard@6"); !strings.Contains(said, full) {
+		t.Errorf("start of hard@6 said %q, want the rack that has more, and the hosts that are full", said)
 	}
 	if said := refused(t, ctx, "start", "--timeout=2s", "few@4"); !strings.Contains(said, "3 hold as many of few@.service as MaxPerHost=1 allows") {
 		t.Errorf("start of few@4 said %q, want that each host has as many as it may", said)
