@@ -127,7 +127,8 @@ func dropIns(t *testing.T, h Host) {
 	if got := mustUnit(t, h, "drop.service").DropInPaths; len(got) != 4 {
 		t.Errorf("systemd reads drop-ins %q, want ours, the two and the one by hand", got)
 	}
-	must(t, h, systemd.Start, "drop.service", systemd.Done) // of a unit that does not run systemd forgets what it has read
+	// Of a unit that does not run systemd forgets what it has read.
+	must(t, h, systemd.Start, "drop.service", systemd.Done)
 	for range 2 { // again is no error
 		if err := h.Dir.RemoveDropIn(name, "60-b.conf"); err != nil {
 			t.Errorf("RemoveDropIn() = %v", err)
