@@ -228,8 +228,8 @@ func fleetGlobal(t *testing.T, ctx context.Context) {
 	if out := flotilla(t, ctx, "list-units", "--no-legend"); strings.Count(out, "active") != 5 {
 		t.Errorf("list-units = %q, want five active", out)
 	}
-	if said := refused(t, ctx, "start", "--timeout=3s", "conflict-global.1"); !strings.Contains(said, "conflict") {
-		t.Errorf("start of the second global unit said %q, want the conflict", said)
+	if out := flotilla(t, ctx, "start", "conflict-global.1"); !strings.Contains(out, "running on no host: 3 hold units that conflict with it") {
+		t.Errorf("start of the second global unit said %q, want that it is on no host, and the conflict", out)
 	}
 	for _, h := range bed.Hosts {
 		if isActive(ctx, h, "conflict-global.1.service") || !isActive(ctx, h, "conflict-global.0.service") {

@@ -32,9 +32,9 @@ type suite struct {
 	beside bool     // runs beside the suite before it
 }
 
-// second are the scenarios that run beside the others: most of their time both wait
-// for leases to end.
-const second = "^Test(AgentKilled|Fence|StoreWiped|ForeignEtcd|Debian12|Ignition|Systemd)"
+// second are the scenarios that run beside the others, about half of the time of all: most
+// of it both wait for leases to end.
+const second = "^Test(AgentKilled|Apply|Debian12|Fence|ForeignEtcd|Handover|Ignition|StoreWiped|Systemd)"
 
 // oneProcessor keeps the race detector from crashing: in a bubble of testing/synctest
 // two processors may run timers under one race context at the same time

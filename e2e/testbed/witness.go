@@ -35,9 +35,9 @@ Description=beats in Podman
 [Service]
 Type=notify
 NotifyAccess=all
-ExecStartPre=-/usr/bin/podman rm --force --ignore --time 0 beat-%%N
-ExecStart=/usr/bin/podman run --rm --replace --name beat-%%N --cgroups=split --sdnotify=conmon --network none -v /srv/lab:/srv/lab %s /app %s %s
-ExecStop=/usr/bin/podman stop -t %d beat-%%N
+ExecStartPre=-/usr/bin/podman rm --force --ignore --time 0 beat-%%p-%%i
+ExecStart=/usr/bin/podman run --rm --replace --name beat-%%p-%%i --cgroups=split --sdnotify=conmon --network none -v /srv/lab:/srv/lab %s /app %s %s
+ExecStop=/usr/bin/podman stop -t %d beat-%%p-%%i
 Restart=always
 RestartSec=100ms
 %s`, Image, witnessed, flags, patience, extra)
@@ -131,6 +131,34 @@ func Overlap(runs []Run) time.Duration {
 		}
 	}
 	return sum
+}
+
+// Gaps are the stretches between the first beat and the last in which no run was alive.
+// Runs are sorted by their first beats.
+func Gaps(runs []Run) []Run {
+	var out []Run
+	for i, end := 0, time.Duration(0); i < len(runs); i++ {
+		if i > 0 && runs[i].First > end {
+			out = append(out, Run{First: end, Last: runs[i].First})
+		}
+		end = max(end, runs[i].Last)
+	}
+	return out
+}
+
+// Most is how many of the runs were alive at once at most.
+func Most(runs []Run) int {
+	most := 0
+	for _, a := range runs {
+		n := 0
+		for _, b := range runs {
+			if b.First <= a.First && a.First < b.Last {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // Boottime is the clock of the beats.

@@ -3,6 +3,7 @@ package testbed
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -25,6 +26,30 @@ func TestOverlap(t *testing.T) {
 	} {
 		if got := Overlap(c.runs); got != c.want {
 			t.Errorf("%s: Overlap() = %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestGapsAndMost(t *testing.T) {
+	run := func(first, last int) Run { return Run{First: time.Duration(first), Last: time.Duration(last)} }
+	for _, c := range []struct {
+		name string
+		runs []Run
+		gaps []Run
+		most int
+	}{
+		{"none", nil, nil, 0},
+		{"one after another", []Run{run(1, 10), run(12, 20), run(25, 30)}, []Run{run(10, 12), run(20, 25)}, 1},
+		{"handed over", []Run{run(1, 10), run(9, 20)}, nil, 2},
+		{"inside", []Run{run(1, 100), run(7, 20), run(30, 31), run(110, 120)}, []Run{run(100, 110)}, 2},
+		{"three", []Run{run(1, 10), run(2, 10), run(3, 10), run(4, 5)}, nil, 4},
+		{"the same moment ends and begins", []Run{run(1, 10), run(10, 20)}, nil, 1},
+	} {
+		if got := Gaps(c.runs); !slices.Equal(got, c.gaps) {
+			t.Errorf("%s: Gaps() = %v, want %v", c.name, got, c.gaps)
+		}
+		if got := Most(c.runs); got != c.most {
+			t.Errorf("%s: Most() = %d, want %d", c.name, got, c.most)
 		}
 	}
 }

@@ -103,8 +103,7 @@ func foreign(t *testing.T, h Host) {
 
 func dropIns(t *testing.T, h Host) {
 	const name, byHand = "suite-drop.service", "suite-drop.service.d/30-hand.conf"
-	tidy(t, h, name)
-	mustWrite(t, h, name, runsOn)
+	install(t, h, map[string]string{"drop.service": runsOn})
 	if err := h.PutForeign(byHand, []byte("[Service]\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +127,8 @@ func dropIns(t *testing.T, h Host) {
 	if got := mustUnit(t, h, "drop.service").DropInPaths; len(got) != 4 {
 		t.Errorf("systemd reads drop-ins %q, want ours, the two and the one by hand", got)
 	}
+	// Of a unit that does not run systemd forgets what it has read.
+	must(t, h, systemd.Start, "drop.service", systemd.Done)
 	for range 2 { // again is no error
 		if err := h.Dir.RemoveDropIn(name, "60-b.conf"); err != nil {
 			t.Errorf("RemoveDropIn() = %v", err)

@@ -83,8 +83,8 @@ func onceJoined(t *testing.T, h Host) {
 	go func() {
 		joined <- h.Manager.Jobs(both, []systemd.Job{{Name: prefix + command, Verb: systemd.Start}})[0]
 	}()
-	u := until(t, h, command, "ended", func(u systemd.Unit) bool {
-		return u.Active != systemd.Activating || u.InvocationID != first.InvocationID
+	u := until(t, h, command, "ended", func(u systemd.Unit) bool { // between two answers it may be gone, and has no run
+		return u.Active != systemd.Activating || u.InvocationID != first.InvocationID && u.InvocationID != ""
 	})
 	if u.Active == systemd.Activating {
 		t.Errorf("the command was begun again: %+v, first %+v", u, first)
