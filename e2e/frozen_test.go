@@ -33,12 +33,15 @@ func TestLeaderFrozen(t *testing.T) {
 	witness := workers[0]
 	label(t, ctx, "work", workers...)
 	relay := leadBehind(t, ctx, old)
-	submit(t, ctx, map[string]string{
+	files := map[string]string{
 		"plain@.service": testbed.SleepUnit,
 		"here@.service":  testbed.SleepUnit + "[X-Flotilla]\nMachineID=" + workers[0].MachineID() + "\n",
 		"there@.service": testbed.SleepUnit + "[X-Flotilla]\nMachineID=" + workers[1].MachineID() + "\n",
-		"late@.service":  testbed.SleepUnit + "[X-Flotilla]\nMachineMetadata=work=here\n",
-	})
+	}
+	for i := range lateUnits { // no family: that would be spread over the workers
+		files[fmt.Sprintf("late-%d.service", i+1)] = testbed.SleepUnit + "[X-Flotilla]\nMachineMetadata=work=here\n"
+	}
+	submit(t, ctx, files)
 	flotilla(t, ctx, "start", "plain@{1..6}")
 	flotilla(t, ctx, "load", fmt.Sprintf("there@{1..%d}", ballast))
 	before := running(t, ctx, witness)
@@ -82,7 +85,7 @@ func TestLeaderFrozen(t *testing.T) {
 	}
 	started := starts(t, ctx, since)
 	for i := range lateUnits {
-		if name := fmt.Sprintf("late@%d.service", i+1); started[name] != 1 {
+		if name := fmt.Sprintf("late-%d.service", i+1); started[name] != 1 {
 			t.Errorf("%s was started %d times, want once: a late order was obeyed", name, started[name])
 		}
 	}
@@ -92,7 +95,7 @@ func TestLeaderFrozen(t *testing.T) {
 func awaitPlaced(t *testing.T, ctx context.Context, witness, old, to *hosts.Host) {
 	t.Helper()
 	err := hosts.Wait(ctx, time.Minute, "another leader places the late units", func(ctx context.Context) error {
-		list, err := testbed.Units(ctx, witness, "late@*.service")
+		list, err := testbed.Units(ctx, witness, "late-*.service")
 		if err != nil {
 			return err
 		}
@@ -162,7 +165,7 @@ func holdOrders(t *testing.T, ctx context.Context, relay *testbed.Relay, old *ho
 		t.Fatalf("%s leads, want %s", now.Name(), old.Name())
 	}
 	relay.Hold()
-	flotillaOn(t, ctx, others(old)[0], "start", "--no-wait", fmt.Sprintf("late@{1..%d}", lateUnits))
+	flotillaOn(t, ctx, others(old)[0], "start", "--no-wait", fmt.Sprintf("late-{1..%d}", lateUnits))
 	err := hosts.Wait(ctx, 10*time.Second, "orders are on their way", func(context.Context) error {
 		if held := relay.Held(); held < ordersBytes {
 			return fmt.Errorf("the leader has sent %d bytes", held)
