@@ -30,6 +30,8 @@ type editCall struct {
 	first int // of its names among those of its batch
 	out   []UnitResult
 	done  chan struct{} // closes when out is there
+	turn  chan struct{} // closes when it is this caller's to make the edits that wait
+	ours  bool          // turn is closed
 }
 
 // together has the small edits that wait for the one on its way.
@@ -47,13 +49,28 @@ func (t *together) enter(ctx context.Context, names []cluster.Unit, edit editor)
 		t.busy = true
 		return nil
 	}
-	c := &editCall{ctx: ctx, names: names, edit: edit, done: make(chan struct{})}
+	c := &editCall{ctx: ctx, names: names, edit: edit, done: make(chan struct{}), turn: make(chan struct{})}
 	t.queue = append(t.queue, c)
 	return c
 }
 
-// next takes what goes together now; without any, nothing is on its way any more.
-func (t *together) next() []*editCall {
+// pass gives the turn to the first that waits; without any, nothing is on its way any more.
+func (t *together) pass() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.passLocked()
+}
+
+func (t *together) passLocked() {
+	t.busy = len(t.queue) > 0
+	if t.busy {
+		t.queue[0].ours = true
+		close(t.queue[0].turn)
+	}
+}
+
+// take takes what goes together now; the first of it is the caller's.
+func (t *together) take() []*editCall {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n, count := 0, 0
@@ -63,11 +80,10 @@ func (t *together) next() []*editCall {
 	}
 	batch := slices.Clone(t.queue[:n])
 	t.queue = slices.Delete(t.queue, 0, n)
-	t.busy = n > 0
 	return batch
 }
 
-// withdraw takes an edit out of the queue; false = it is on its way.
+// withdraw takes an edit out of the queue, and passes its turn on; false = it is on its way.
 func (t *together) withdraw(c *editCall) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -76,19 +92,24 @@ func (t *together) withdraw(c *editCall) bool {
 		return false
 	}
 	t.queue = slices.Delete(t.queue, at, at+1)
+	if c.ours {
+		t.passLocked()
+	}
 	return true
 }
 
-// editSmall makes a small edit: at once, or with the others that wait by then. A caller whose edit is
-// on its way waits for the outcome.
+// editSmall makes a small edit: at once, or with the others that wait by then, which the first of
+// them makes for all. A caller whose edit is on its way waits for the outcome.
 func (s *Store) editSmall(ctx context.Context, names []cluster.Unit, edit editor) []UnitResult {
 	c := s.together.enter(ctx, names, edit)
 	if c == nil {
-		defer func() { go s.editQueued() }()
+		defer s.together.pass()
 		return s.editUnits(ctx, names, edit)
 	}
 	select {
 	case <-c.done:
+	case <-c.turn:
+		s.editTogether()
 	case <-ctx.Done():
 		if s.together.withdraw(c) {
 			return failedResults(names, ctx.Err())
@@ -98,11 +119,10 @@ func (s *Store) editSmall(ctx context.Context, names []cluster.Unit, edit editor
 	return c.out
 }
 
-// editQueued makes the edits that wait, until none does.
-func (s *Store) editQueued() {
-	for batch := s.together.next(); len(batch) > 0; batch = s.together.next() {
-		s.editBatch(batch)
-	}
+// editTogether makes the edits that wait, and passes the turn on.
+func (s *Store) editTogether() {
+	defer s.together.pass()
+	s.editBatch(s.together.take())
 }
 
 // editBatch makes several callers' edits as one. It lasts as long as any of them waits.

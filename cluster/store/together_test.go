@@ -160,6 +160,31 @@ func TestSmallEditThatIsGivenUp(t *testing.T) {
 	})
 }
 
+// TestTurnIsPassedOn: a caller that goes in the moment in which it is to make the edits that wait leaves
+// them to the next.
+func TestTurnIsPassedOn(t *testing.T) {
+	for range 50 {
+		inGate(t, func(t *testing.T, g *gate, s *store.Store) {
+			g.held = make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() { launch(t.Context(), s, "first.service") })
+			synctest.Wait()
+			ctx, cancel := context.WithCancel(t.Context())
+			wg.Go(func() { launch(ctx, s, "gone.service") })
+			synctest.Wait()
+			var last store.UnitResult
+			wg.Go(func() { last = launch(t.Context(), s, "last.service") })
+			synctest.Wait()
+			wg.Go(cancel)
+			close(g.held)
+			wg.Wait()
+			if last.Err != nil || !last.Changed {
+				t.Fatalf("the edit behind one that was given up = %+v, want a change", last)
+			}
+		})
+	}
+}
+
 // TestEditsOnTheirWayEndWithTheirCallers: a store that does not answer is not waited for by nobody.
 func TestEditsOnTheirWayEndWithTheirCallers(t *testing.T) {
 	inGate(t, func(t *testing.T, g *gate, s *store.Store) {
