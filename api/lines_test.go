@@ -55,7 +55,7 @@ func TestFirstPageOfCalmUnitsNeedsNoPlan(t *testing.T) {
 	snap.SetHostInfo(at, &cluster.HostInfo{Name: "h0001", Boot: "b"}, time.Unix(1, 0))
 	snap.SetAlive(at, &cluster.Alive{Boot: "b"}, 1)
 	for i := range pageSize {
-		head, err := plan.NewHead(cluster.Unit(fmt.Sprintf("u%d.service", i)), []byte("[Service]\nExecStart=/bin/true\n"))
+		head, err := plan.NewHead(cluster.Unit(fmt.Sprintf("u%d.service", i)), []byte("[Service]\nExecStart=/bin/true\n"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,6 +29,7 @@ type Addition struct {
 	Units   []string `json:"units"`
 	Count   int      `json:"count,omitempty"`
 	Content *string  `json:"content,omitempty"` // absent = what the cluster has, or the template
+	DropIns []DropIn `json:"dropins,omitempty"` // beside the content
 	File    string   `json:"file,omitempty"`    // the name to cite in errors
 }
 
@@ -106,7 +107,7 @@ func (add Addition) heads(c *cluster.Snapshot, taken map[cluster.Unit]bool) ([]c
 		if err != nil {
 			return nil, err
 		}
-		head, err := plan.NewHead(name, raw)
+		head, err := plan.NewHead(name, raw, listed(add.DropIns))
 		if err != nil {
 			return nil, cited(string(name), add.File, err)
 		}
@@ -164,7 +165,7 @@ func (add Addition) free(c *cluster.Snapshot, like cluster.Unit, taken map[clust
 // raw is the content of a unit to add.
 func (add Addition) raw(c *cluster.Snapshot, name cluster.Unit) ([]byte, error) {
 	if add.Content != nil {
-		return []byte(*add.Content), cited(string(name), add.File, units.Verify(name, []byte(*add.Content)))
+		return []byte(*add.Content), cited(string(name), add.File, units.VerifyWith(name, []byte(*add.Content), listed(add.DropIns)))
 	}
 	from := []cluster.Unit{name, name.Template()}
 	if add.Count > 0 {

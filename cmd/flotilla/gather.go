@@ -22,7 +22,7 @@ import (
 // a unit that the cluster does not know is read from its file.
 func gather(ctx context.Context, c *cli.Context, cl *api.Client, v verb) ([]api.Change, error) {
 	var out []api.Change
-	g := gatherer{ctx: ctx, cl: cl, talk: c.App.ErrWriter, verb: v, replace: c.Bool("replace"), families: map[string]map[string]bool{}}
+	g := gatherer{ctx: ctx, cl: cl, talk: c.App.ErrWriter, verb: v, replace: c.Bool("replace"), families: map[string]family{}}
 	list, err := words(c)
 	if err != nil {
 		return nil, err
@@ -50,8 +50,14 @@ type gatherer struct {
 	talk     io.Writer
 	verb     verb
 	replace  bool
-	families map[string]map[string]bool // names in the cluster, by template
+	families map[string]family // by template
 }
+
+// family are a template and its instances in the cluster, with the hashes of their contents.
+type family map[string]units.Hash
+
+// has reports whether the cluster has the unit.
+func (f family) has(name string) bool { return f[name] != "" }
 
 func (g *gatherer) resolve(word string) ([]api.Change, error) {
 	if units.IsGlob(word) {
@@ -83,15 +89,18 @@ func (g *gatherer) resolve(word string) ([]api.Change, error) {
 	// What is wrong with a file is said here, for it can be said without a daemon.
 	bad := file.verify()
 	if template := filepath.Base(path); file.ofTemplate() && !g.replace {
-		family, err := g.family(template)
+		there, err := g.family(template)
 		if err != nil {
 			return nil, cmp.Or(bad, err)
 		}
-		if !family[name] && family[template] && len(file.own) > 0 {
+		if !there.has(name) && there.has(template) && len(file.own) > 0 {
 			ch.DropIns = asked(file.own)
 		}
-		if family[name] || family[template] {
-			return []api.Change{ch}, nil // what the cluster has comes before the template's file
+		if there.has(name) || there.has(template) { // what the cluster has comes before the template's file
+			if cmp.Or(there[name], there[template]) != units.HashOf(raw) {
+				fmt.Fprintf(g.talk, "flotilla: note: %s: the cluster has other content than %s, and that is taken (flotilla apply %s brings it up)\n", name, path, path)
+			}
+			return []api.Change{ch}, nil
 		}
 	}
 	if bad != nil {
@@ -104,15 +113,17 @@ func (g *gatherer) resolve(word string) ([]api.Change, error) {
 	return []api.Change{ch}, nil
 }
 
-// family are the names in the cluster of a template and its instances.
-func (g *gatherer) family(template string) (map[string]bool, error) {
+// family asks the cluster for a template and its instances.
+func (g *gatherer) family(template string) (family, error) {
 	if known, ok := g.families[template]; ok {
 		return known, nil
 	}
-	known := map[string]bool{}
+	known := family{}
 	before, after, _ := strings.Cut(template, "@")
 	err := g.cl.Units(g.ctx, []string{before + "@*" + after}, func(u api.Unit) error {
-		known[u.Name] = u.Revision > 0
+		if u.Revision > 0 {
+			known[u.Name] = u.Hash
+		}
 		return nil
 	})
 	g.families[template] = known

@@ -193,8 +193,12 @@ func readAddition(word string) ([]api.Addition, error) {
 		}
 		add := api.Addition{Units: []string{name}, Count: count, File: path}
 		if raw != nil {
+			file := unitFile{name: name, path: path, raw: raw}
+			if err := file.readDropIns(); err != nil {
+				return nil, err
+			}
 			text := string(raw)
-			add.Content = &text
+			add.Content, add.DropIns = &text, *asked(file.dropIns())
 		}
 		byFile[path] = len(out)
 		out = append(out, add)

@@ -153,7 +153,7 @@ func largeCluster(hosts, n int) *cluster.Snapshot {
 	}
 	for i := range n {
 		name, host := cluster.Unit(fmt.Sprintf("service-%06d.service", i)), ids[i%hosts]
-		head, err := plan.NewHead(name, raw)
+		head, err := plan.NewHead(name, raw, nil)
 		if err != nil {
 			panic(err) // the content is a constant
 		}

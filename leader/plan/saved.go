@@ -198,12 +198,21 @@ func (s *Saved) head(u SavedUnit) (*cluster.UnitHead, error) {
 	return head, nil
 }
 
-// NewHead is the head of a unit with this content, as Assumptions.Add takes it. The error is that of units.Parse
-// and File.Requirements.
-func NewHead(name cluster.Unit, raw []byte) (cluster.UnitHead, error) {
+// NewHead is the head of a unit with this content and these drop-ins, as Assumptions.Add takes it. The
+// error is that of units.Parse, File.With and File.Requirements.
+func NewHead(name cluster.Unit, raw []byte, d units.DropIns) (cluster.UnitHead, error) {
 	head := cluster.UnitHead{Name: name}
 	head.Spec.Blob, head.Spec.Target = units.HashOf(raw), units.Launched
-	return head, parseInto(&head, raw)
+	if err := parseInto(&head, raw); err != nil || len(d) == 0 {
+		return head, err
+	}
+	file, err := head.File.With(d)
+	if err != nil {
+		return head, err
+	}
+	head.File = file
+	head.Req, err = file.Requirements()
+	return head, err
 }
 
 func parseInto(head *cluster.UnitHead, raw []byte) error {
