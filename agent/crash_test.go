@@ -36,6 +36,23 @@ func (w *world) dieAt(k int) (died func() bool) {
 	}
 }
 
+// runUntilDeath runs an agent that ends before its k-th step, and says whether it came so far. It is
+// stopped either way, and the next one lives.
+func (w *world) runUntilDeath(k int) bool {
+	died := w.dieAt(k)
+	w.start()
+	for range 100 {
+		if died() {
+			break
+		}
+		w.pass(50 * time.Millisecond)
+	}
+	dead := died()
+	w.stop()
+	w.step = nil
+	return dead
+}
+
 // deathOrders puts 20 units on the host, and then asks for one of everything.
 func deathOrders(w *world) (orders map[string]cluster.Placement, kept map[string]string) {
 	orders = map[string]cluster.Placement{}
@@ -72,17 +89,7 @@ func TestDeathBetweenAnyTwoSteps(t *testing.T) {
 	for k, all := 0, false; !all; k++ {
 		inWorld(t, kind(), fake.Options{}, func(w *world) {
 			orders, kept := deathOrders(w)
-			died := w.dieAt(k)
-			w.start()
-			for range 100 {
-				if died() {
-					break
-				}
-				w.pass(50 * time.Millisecond)
-			}
-			all = !died()
-			w.stop()
-			w.step = nil
+			all = !w.runUntilDeath(k)
 			w.start()
 			w.settled(orders)
 			w.pass(10 * time.Second)

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"flotilla/agent/systemd"
 	"flotilla/agent/systemd/fake"
@@ -160,17 +159,7 @@ func TestDeathAmongDropIns(t *testing.T) {
 			fresh := w.launch("new.service", "/bin/web")
 			fresh.DropIns = w.bundle("10-a.conf", memoryConf, "20-b.conf", envConf)
 			fresh = w.order("new.service", fresh)
-			died := w.dieAt(k)
-			w.start()
-			for range 100 {
-				if died() {
-					break
-				}
-				w.pass(50 * time.Millisecond)
-			}
-			all = !died()
-			w.stop()
-			w.step = nil
+			all = !w.runUntilDeath(k)
 			fresh.DropIns = w.bundle("20-b.conf", envConf) // what the death left of the first must not stay
 			fresh = w.order("new.service", fresh)
 			w.start()

@@ -177,17 +177,7 @@ func TestDeathDuringPulls(t *testing.T) {
 				name := fmt.Sprintf("u%d.service", i)
 				orders[name] = w.orderImaged(name, []cluster.Order{cluster.Launched, cluster.Loaded}[i%2], fmt.Sprintf("x:%d", i/3), "y:1")
 			}
-			died := w.dieAt(k)
-			w.start()
-			for range 100 {
-				if died() {
-					break
-				}
-				w.pass(50 * time.Millisecond)
-			}
-			all = !died()
-			w.stop()
-			w.step = nil
+			all = !w.runUntilDeath(k)
 			w.start()
 			w.settled(orders)
 			for _, ref := range []string{"x:0", "x:1", "y:1"} {
