@@ -42,7 +42,7 @@ func FuzzRender(f *testing.F) {
 		d, p = world(t, hostile(text))
 		got, err := Render(d, p, o)
 		if err != nil {
-			t.Skip("refused")
+			return // refused: there is nothing to compare
 		}
 		wantLines, gotLines := options(t, plain[0]), options(t, got[0])
 		if len(gotLines) != len(wantLines) {

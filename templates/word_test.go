@@ -61,7 +61,7 @@ func FuzzWord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		for _, s := range []string{a, b} {
 			if msg, _ := wordFault(s); msg != "" {
-				t.Skip("refused")
+				return // refused: there is nothing to compare
 			}
 		}
 		text := fmt.Sprintf("[Service]\nExecStart=/bin/echo %s \\\n    %s\nRestart=no\n", Word(a), Word(b))

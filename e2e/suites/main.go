@@ -34,7 +34,7 @@ type suite struct {
 
 // second are the scenarios that run beside the others, about half of the time of all: most
 // of it both wait for leases to end.
-const second = "^Test(AgentKilled|Apply|Debian12|Fence|ForeignEtcd|Handover|Ignition|StoreWiped|Systemd)"
+const second = "^Test(AgentKilled|Apply|Debian12|Fence|Fleet|ForeignEtcd|Handover|Ignition|StoreWiped|Systemd)"
 
 // oneProcessor keeps the race detector from crashing: in a bubble of testing/synctest
 // two processors may run timers under one race context at the same time
@@ -51,7 +51,7 @@ func suites() []suite {
 	labs := []string{"e2e", "commands", "storm", "templates"}
 	secondLabs := []string{"e2e-second", "contract", "debian12", "ignition", "wipe", "external"}
 	return []suite{
-		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", oneProcessor, "-shuffle=on", "-skip=^TestMutations$", "./..."}, env: []string{"SIM_SEEDS=3", "CGO_ENABLED=1"}, budget: 6 * time.Minute},
+		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", oneProcessor, "-shuffle=on", "-skip=^TestMutations$", "./..."}, env: []string{"SIM_SEEDS=3", "CGO_ENABLED=1"}, budget: 8 * time.Minute},
 		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "CGO_ENABLED=0"}, budget: 5 * time.Minute},
 		{name: "Butane files", in: []string{"test"}, dir: "install/butane", tests: []string{"-count=1", "./..."}, budget: 2 * time.Minute},
 		{name: "hosts", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "./e2e/hosts"}, budget: 4 * time.Minute, labs: hostLabs},
