@@ -190,7 +190,8 @@ func (j *Judge) stopped(t *truth, u cluster.Unit, e fake.Event) {
 		began = r.began
 	}
 	h := j.places[cluster.Where{Host: t.id, Unit: u}]
-	for _, v := range h.since(began) {
+	// An agent that hears late starts by an order of the past, and stops by the next of the past.
+	for _, v := range h.since(earlier(began, t.heard(j))) {
 		if v.State == cluster.Gone || v.State == cluster.Loaded {
 			return
 		}
