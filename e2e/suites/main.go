@@ -51,8 +51,8 @@ func suites() []suite {
 	labs := []string{"e2e", "commands", "storm", "templates"}
 	secondLabs := []string{"e2e-second", "contract", "debian12", "ignition", "wipe", "external"}
 	return []suite{
-		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", oneProcessor, "-shuffle=on", "-skip=^TestMutations$", "./..."}, env: []string{"SIM_SEEDS=3", "CGO_ENABLED=1"}, budget: 8 * time.Minute},
-		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "CGO_ENABLED=0"}, budget: 5 * time.Minute},
+		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", oneProcessor, "-shuffle=on", "-skip=^TestMutations$", "./..."}, env: []string{"SIM_SEEDS=3", "CGO_ENABLED=1"}, budget: 12 * time.Minute},
+		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "CGO_ENABLED=0"}, budget: 8 * time.Minute},
 		{name: "Butane files", in: []string{"test"}, dir: "install/butane", tests: []string{"-count=1", "./..."}, budget: 2 * time.Minute},
 		{name: "hosts", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "./e2e/hosts"}, budget: 4 * time.Minute, labs: hostLabs},
 		{name: "scenarios", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "-skip=" + second, "./e2e"}, budget: 15 * time.Minute, labs: labs},
