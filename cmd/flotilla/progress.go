@@ -74,7 +74,8 @@ func (p *progress) see(u api.Unit) {
 	case tried && restarts > t.restarts:
 		delete(p.up, u.Name)
 		p.see(u)
-	case u.Settled && (u.Ended || !p.verb.starts()), p.verb.starts() && u.Ended:
+	case u.Settled && (u.Ended || !p.verb.starts()), p.verb.starts() && u.Ended,
+		p.verb.name == "stop" && len(u.Instances) == 0: // what has no host need not wait for one to be stopped
 		p.finish(u)
 	case u.Settled && !tried:
 		p.open[u.Name] = u
@@ -209,7 +210,7 @@ func (v verb) sentence(u api.Unit) string {
 		}
 	}
 	switch {
-	case v.name == "stop" && u.Target == units.Inactive:
+	case v.name == "stop" && (u.Target == units.Inactive || len(u.Instances) == 0):
 		return fmt.Sprintf("%s is not loaded anywhere", u.Name)
 	case u.Global && u.Settled && u.Reason != "" && v.name != "destroy" && v.name != "unload":
 		return fmt.Sprintf("%s %s on %s", u.Name, v.done(), lacking(append(on, over...), u.Reason))

@@ -44,8 +44,12 @@ func (s script) RoundTrip(r *http.Request) (*http.Response, error) {
 // pass by are not.
 func TestWaitTellsWhy(t *testing.T) {
 	const absent = "its host h3 is absent since 12:00:00"
-	wait1 := func(reason string) api.Unit { return api.Unit{Name: "a.service", Reason: reason} }
-	wait2 := func(reason string) api.Unit { return api.Unit{Name: "b.service", Reason: reason} }
+	wait1 := func(reason string) api.Unit {
+		return api.Unit{Name: "a.service", Reason: reason, Instances: []api.Instance{{HostName: "h3"}}}
+	}
+	wait2 := func(reason string) api.Unit {
+		return api.Unit{Name: "b.service", Reason: reason, Instances: []api.Instance{{HostName: "h2"}}}
+	}
 	for _, verb := range []string{"stop", "destroy", "unload", "start"} {
 		synctest.Test(t, func(t *testing.T) {
 			cl := api.NewClientWith("daemon", script{

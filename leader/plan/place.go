@@ -63,7 +63,7 @@ func (p *planner) choose(head *cluster.UnitHead) (to *host, reason, why string) 
 		return stopping, "its previous host", ""
 	}
 	if to := p.preferred(c); to != nil {
-		return to, "its user wants it here", ""
+		return to, "its user had it moved here", ""
 	}
 	if to := p.previous(c); to != nil {
 		return to, "its previous host", ""
