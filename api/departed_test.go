@@ -34,7 +34,7 @@ func TestDepartedHost(t *testing.T) {
 	if got := get("/v1/units?name=b.service"); !strings.Contains(got, "its host h0001 is absent since") {
 		t.Errorf("a unit of an absent host = %s", got)
 	}
-	snap.SetHostSpec(away.ID, cluster.HostSpec{Removed: &cluster.Note{}}, 9)
+	snap.SetHostSpec(away.ID, cluster.HostSpec{Removed: &cluster.Note{}}, 9, time.Now())
 	snap.Revision = 9
 	for path, want := range map[string]bool{"/v1/units?name=a.service": false, "/v1/units?name=lost.service": true, "/v1/units?host=h0000": true} {
 		if got := get(path); strings.Contains(got, "h0001") || strings.Contains(got, `"instances":[{`) != want {
@@ -53,7 +53,7 @@ func TestDepartedHost(t *testing.T) {
 	if got := get("/v1/units?name=b.service"); !strings.Contains(got, "its host h0001 is removed from the cluster") || strings.Contains(got, "absent") {
 		t.Errorf("a unit of a removed host = %s, want that it was removed", got)
 	}
-	snap.SetHostSpec(away.ID, cluster.HostSpec{}, 10)
+	snap.SetHostSpec(away.ID, cluster.HostSpec{}, 10, time.Now())
 	if got := get("/v1/units?name=lost.service"); !strings.Contains(got, "h0001") {
 		t.Errorf("after restore = %s, want the orphan of h0001 again", got)
 	}

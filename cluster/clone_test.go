@@ -22,6 +22,9 @@ func TestCloneIsASnapshotOfItsOwn(t *testing.T) {
 	s.SetStatus(Where{Host: "a", Unit: "o.service"}, &Status{Orphan: true})
 	s.SetDestroyed("d.service", 3)
 	s.SetOrphanStop(Where{Host: "a", Unit: "o.service"}, 4)
+	s.Groups["web"] = &GroupHead{Name: "web"}
+	s.Windows["night"] = &WindowHead{Name: "night"}
+	s.History[HistoryKey{Host: "a", Generation: 5}] = &Record{Host: "a", Generation: 5}
 
 	c := s.Clone()
 	if diff := cmp.Diff(s, c); diff != "" {
@@ -37,7 +40,7 @@ func TestCloneIsASnapshotOfItsOwn(t *testing.T) {
 
 	c.DeletePlaced(Where{Host: "a", Unit: "u.service"})
 	c.DeleteUnit("u.service")
-	c.SetHostSpec("b", HostSpec{Cordon: &Note{}}, 9)
+	c.SetHostSpec("b", HostSpec{Cordon: &Note{}}, 9, time.Time{})
 	if len(s.Placed["u.service"]) != 2 || !s.Several["u.service"] || s.Units["u.service"] == nil || s.Hosts["b"].Spec.Cordon != nil {
 		t.Error("a change of the clone is seen in the snapshot")
 	}

@@ -40,6 +40,10 @@ type Note struct {
 type HostSpec struct {
 	Labels  map[string]string `json:"labels,omitempty"` // override those of HostInfo; "" removes one
 	Cordon  *Note             `json:"cordon,omitempty"`
+	Drain   *DrainWish        `json:"drain,omitempty"`
+	Reboot  *RebootWish       `json:"reboot,omitempty"`
+	Unlock  *Unlock           `json:"unlock,omitempty"`
+	Freeze  *Freeze           `json:"freeze,omitempty"`
 	Removed *Note             `json:"removed,omitempty"`
 	Left    bool              `json:"left,omitempty"` // the removal is the host's own leave: joining again ends it
 }
@@ -62,6 +66,7 @@ type HostInfo struct {
 	Memory   int64             `json:"memory,omitempty"`   // bytes
 	Reserved int64             `json:"reserved,omitempty"` // bytes of Memory that units may not have
 	Labels   map[string]string `json:"labels,omitempty"`   // from the agent's flags
+	Reboot   *RebootReport     `json:"reboot,omitempty"`
 }
 
 // Alive is a host's leased sign of life (key alive/<id>). The key's create
@@ -87,6 +92,14 @@ type Host struct {
 	AbsentRev int64
 	Placed    map[Unit]*Placed
 	Status    map[Unit]*Status
+
+	DrainSeen  time.Time // when this process first saw the present drain wish; zero without one
+	Grant      *Grant    // nil = there never was one
+	GrantRev   int64     // mod revision, 0 without one
+	GrantSeen  time.Time // when this process first saw this grant in this phase
+	GrantBad   string    // why the grant cannot be read: it may hold a slot
+	Booting    *Booting
+	BootingRev int64 // mod revision, 0 without one
 }
 
 // Labels unites what the agent and the operator say; the operator wins, and an
@@ -134,3 +147,23 @@ func (h *Host) StatusOf(u Unit) (*Status, bool) {
 	s := h.Status[u]
 	return s, s != nil && h.Alive != nil && h.Alive.Boot == s.Boot
 }
+
+// Boot is the present run of a host that is alive and said so.
+func (h *Host) Boot() (Boot, bool) {
+	if h.Alive == nil || h.Info == nil || h.Info.Boot != h.Alive.Boot {
+		return Boot{}, false
+	}
+	b := Boot{ID: h.Info.Boot}
+	if r := h.Info.Reboot; r != nil {
+		b.Soft = r.Soft
+	}
+	return b, true
+}
+
+// Used says that the host committed itself to its present grant, and did not take that back.
+func (h *Host) Used() bool {
+	return h.Grant != nil && h.Booting != nil && h.Booting.Generation == h.Grant.Generation && h.Booting.Refused == ""
+}
+
+// HoldsSlot says that the host takes a reboot slot, as far as can be read.
+func (h *Host) HoldsSlot() bool { return h.GrantBad != "" || h.Grant != nil && h.Grant.Phase.Holds() }

@@ -27,6 +27,27 @@ type Snapshot struct {
 	Orphans     map[Unit]map[HostID]*Status // statuses of units that run without an order, by unit: see Status.Unordered
 	Destroyed   map[Unit]int64              // mod revisions of destroyed/<unit>: a user destroyed it, and this is the order to end it
 	OrphanStops map[Where]int64             // mod revisions of orphan/<host>/<unit>: an operator wants this orphan stopped
+
+	Groups  map[GroupName]*GroupHead
+	Windows map[GroupName]*WindowHead
+	Reboots RebootPolicy
+	History map[HistoryKey]*Record
+}
+
+// GroupHead is a Group in a Snapshot.
+type GroupHead struct {
+	Group
+	Name GroupName
+	Rev  int64  // mod revision
+	Bad  string // why it cannot be used: its hosts do not reboot
+}
+
+// WindowHead is a Window in a Snapshot.
+type WindowHead struct {
+	Window
+	Name GroupName
+	Rev  int64  // mod revision
+	Bad  string // why it cannot be used: it never opens
 }
 
 // NewSnapshot is an empty, incomplete snapshot.
@@ -41,6 +62,10 @@ func NewSnapshot() *Snapshot {
 		Orphans:     map[Unit]map[HostID]*Status{},
 		Destroyed:   map[Unit]int64{},
 		OrphanStops: map[Where]int64{},
+
+		Groups:  map[GroupName]*GroupHead{},
+		Windows: map[GroupName]*WindowHead{},
+		History: map[HistoryKey]*Record{},
 	}
 }
 
@@ -68,16 +93,22 @@ func (s *Snapshot) DeleteUnit(name Unit) {
 	delete(s.Unplaced, name)
 }
 
-// SetHostSpec records what the operator says of a host.
-func (s *Snapshot) SetHostSpec(id HostID, spec HostSpec, rev int64) {
+// SetHostSpec records what the operator says of a host. DrainSeen stays while the wish to drain does.
+func (s *Snapshot) SetHostSpec(id HostID, spec HostSpec, rev int64, now time.Time) {
 	h := s.host(id)
+	switch was := h.Spec.Drain; {
+	case spec.Drain == nil:
+		h.DrainSeen = time.Time{}
+	case was == nil || *was != *spec.Drain:
+		h.DrainSeen = now
+	}
 	h.Spec, h.SpecRev = spec, rev
 }
 
 // DeleteHostSpec forgets what the operator said.
 func (s *Snapshot) DeleteHostSpec(id HostID) {
 	if h := s.Hosts[id]; h != nil {
-		h.Spec, h.SpecRev = HostSpec{}, 0
+		h.Spec, h.SpecRev, h.DrainSeen = HostSpec{}, 0, time.Time{}
 		s.prune(h)
 	}
 }
@@ -205,9 +236,34 @@ func (s *Snapshot) SetOrphanStop(w Where, rev int64) { s.OrphanStops[w] = rev }
 // DeleteOrphanStop forgets that wish.
 func (s *Snapshot) DeleteOrphanStop(w Where) { delete(s.OrphanStops, w) }
 
+// SetGrant records the leader's word on a host's reboot; bad says why it cannot be read. GrantSeen stays
+// what it was while the grant stays in its phase.
+func (s *Snapshot) SetGrant(id HostID, g *Grant, bad string, rev int64, now time.Time) {
+	h := s.host(id)
+	if h.Grant == nil || g == nil || h.Grant.Generation != g.Generation || h.Grant.Phase != g.Phase {
+		h.GrantSeen = now
+	}
+	h.Grant, h.GrantBad, h.GrantRev = g, bad, rev
+}
+
+// DeleteGrant forgets it.
+func (s *Snapshot) DeleteGrant(id HostID) {
+	if h := s.Hosts[id]; h != nil {
+		h.Grant, h.GrantBad, h.GrantRev, h.GrantSeen = nil, "", 0, time.Time{}
+		s.prune(h)
+	}
+}
+
+// SetBooting records a host's word that it uses a grant; nil forgets it.
+func (s *Snapshot) SetBooting(id HostID, b *Booting, rev int64) {
+	h := s.host(id)
+	h.Booting, h.BootingRev = b, rev
+	s.prune(h)
+}
+
 // prune drops a host of which nothing is known any more.
 func (s *Snapshot) prune(h *Host) {
-	if h.SpecRev == 0 && h.Info == nil && h.Alive == nil && len(h.Placed) == 0 && len(h.Status) == 0 {
+	if h.SpecRev == 0 && h.Info == nil && h.Alive == nil && len(h.Placed) == 0 && len(h.Status) == 0 && h.GrantRev == 0 && h.BootingRev == 0 {
 		delete(s.Hosts, h.ID)
 	}
 }

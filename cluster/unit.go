@@ -197,6 +197,9 @@ type View struct {
 	// that this agent does not. Such a unit is never touched.
 	Bad      map[Unit]string `json:"bad,omitempty"`
 	Accepted *Acceptance     `json:"accepted,omitempty"`
+	// Grant is the leader's word on the host's reboot, nil without one. It is not kept on disk: what it
+	// allows is done by a transaction.
+	Grant *Granting `json:"-"`
 }
 
 // Identity is the store's own random id and its generation (key store). etcd's

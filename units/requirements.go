@@ -29,6 +29,28 @@ type Requirements struct {
 	Handover       Handover // how it leaves a host that lives
 	Reschedule     bool     // it is tried on another host after it failed
 	MaxUnavailable Amount   // of its family, or copies of a global unit; zero = 1
+	Drain          Drain    // what becomes of it when its host is drained
+}
+
+// Drain says what becomes of a unit when its host is drained.
+type Drain int
+
+// The ways.
+const (
+	DrainMove Drain = iota // it goes to another host; where none takes it the drain is blocked
+	DrainStay              // it stays, and the host's reboot stops it: what it needs is on this host
+	DrainStop              // it goes to another host; where none takes it, it is stopped
+)
+
+// String is the word that unit files write.
+func (d Drain) String() string {
+	switch d {
+	case DrainStay:
+		return "stay"
+	case DrainStop:
+		return "stop"
+	}
+	return "move"
 }
 
 // Handover says in which order a unit leaves one living host and starts on another.

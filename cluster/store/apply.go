@@ -106,6 +106,8 @@ func mainHost(o cluster.Orders) cluster.HostID {
 		return o.Delete[0].Host
 	case len(o.Drop) > 0:
 		return o.Drop[0].Host
+	case len(o.Grants) > 0:
+		return o.Grants[0].Host
 	}
 	return ""
 }
@@ -179,6 +181,9 @@ func (s *Store) orderItem(o cluster.Orders) (item, error) {
 	for _, w := range o.Drop {
 		it.Then = append(it.Then, Op{Key: s.keys.orphan(w), Delete: true})
 	}
+	if err := s.grantOps(&it, o); err != nil {
+		return item{}, err
+	}
 	if len(it.Then) == 0 {
 		return item{}, errors.New("they write nothing")
 	}
@@ -197,6 +202,10 @@ func (s *Store) condition(c cluster.Condition) (Compare, error) {
 		return Compare{Key: s.keys.hostsEpoch(), Target: ModRev, Rev: c.Revision}, nil
 	case cluster.OrphanAt:
 		return Compare{Key: s.keys.orphan(cluster.Where{Host: c.Host, Unit: c.Unit}), Target: ModRev, Rev: c.Revision}, nil
+	case cluster.GrantAt:
+		return Compare{Key: s.keys.grant(c.Host), Target: ModRev, Rev: c.Revision}, nil
+	case cluster.BootingAt:
+		return Compare{Key: s.keys.booting(c.Host), Target: ModRev, Rev: c.Revision}, nil
 	default:
 		return Compare{}, fmt.Errorf("unknown condition %d", int(c.Kind))
 	}

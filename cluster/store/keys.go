@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"strings"
 
 	"flotilla/cluster"
@@ -30,6 +31,7 @@ func (k keys) failover() string   { return k.prefix + "failover" }
 func (k keys) leader() string     { return k.prefix + "leader" }
 func (k keys) barrier() string    { return k.prefix + "barrier" }
 func (k keys) hostsEpoch() string { return k.prefix + "epoch/hosts" }
+func (k keys) reboots() string    { return k.prefix + "reboots" }
 
 func (k keys) blobs() string                       { return k.prefix + "blob/" }
 func (k keys) units() string                       { return k.prefix + "unit/" }
@@ -54,6 +56,18 @@ func (k keys) place(w cluster.Where) string        { return k.to(w.Host) + "plac
 func (k keys) status(w cluster.Where) string       { return k.statusesOf(w.Host) + string(w.Unit) }
 func (k keys) orphan(w cluster.Where) string {
 	return k.orphans() + string(w.Host) + "/" + string(w.Unit)
+}
+
+func (k keys) groups() string                       { return k.prefix + "group/" }
+func (k keys) windows() string                      { return k.prefix + "window/" }
+func (k keys) bootings() string                     { return k.prefix + "boot/" }
+func (k keys) histories() string                    { return k.prefix + "history/" }
+func (k keys) group(name cluster.GroupName) string  { return k.groups() + name }
+func (k keys) window(name cluster.GroupName) string { return k.windows() + name }
+func (k keys) grant(id cluster.HostID) string       { return k.to(id) + "grant" }
+func (k keys) booting(id cluster.HostID) string     { return k.bootings() + string(id) }
+func (k keys) history(h cluster.HistoryKey) string {
+	return k.histories() + string(h.Host) + "/" + strconv.FormatInt(h.Generation, 10)
 }
 
 func (k keys) unitOf(key string) cluster.Unit {
@@ -86,6 +100,12 @@ const (
 	kindStatus
 	kindOrphan
 	kindDestroyed
+	kindReboots
+	kindGroup
+	kindWindow
+	kindGrant
+	kindBooting
+	kindHistory
 )
 
 // parsed is a key taken apart; which fields are set depends on the kind.
@@ -94,6 +114,12 @@ type parsed struct {
 	host cluster.HostID
 	unit cluster.Unit
 	blob units.Hash
+	name cluster.GroupName // of a group or window
+	gen  int64             // of a record of the history
+}
+
+func (p parsed) history() cluster.HistoryKey {
+	return cluster.HistoryKey{Host: p.host, Generation: p.gen}
 }
 
 func (p parsed) where() cluster.Where { return cluster.Where{Host: p.host, Unit: p.unit} }
@@ -113,6 +139,8 @@ func (k keys) parse(key string) parsed {
 		return parsed{kind: kindLeader}
 	case "epoch/hosts":
 		return parsed{kind: kindHostsEpoch}
+	case "reboots":
+		return parsed{kind: kindReboots}
 	}
 	folder, name, _ := strings.Cut(rest, "/")
 	if name == "" {
@@ -141,7 +169,20 @@ func parseIn(folder, name string) parsed {
 		return parsed{kind: kindDestroyed, unit: cluster.Unit(name)}
 	case folder == "orphan" && two:
 		return parsed{kind: kindOrphan, host: host, unit: cluster.Unit(second)}
+	case folder == "group" && !two:
+		return parsed{kind: kindGroup, name: name}
+	case folder == "window" && !two:
+		return parsed{kind: kindWindow, name: name}
+	case folder == "boot" && !two:
+		return parsed{kind: kindBooting, host: host}
+	case folder == "history" && two:
+		if gen, err := strconv.ParseInt(second, 10, 64); err == nil {
+			return parsed{kind: kindHistory, host: host, gen: gen}
+		}
 	case folder == "to" && two:
+		if second == "grant" {
+			return parsed{kind: kindGrant, host: host}
+		}
 		if u, ok := strings.CutPrefix(second, "place/"); ok && u != "" {
 			return parsed{kind: kindPlace, host: host, unit: cluster.Unit(u)}
 		}

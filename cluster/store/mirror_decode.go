@@ -117,7 +117,7 @@ func (d *decoder) put(k parsed, kv KeyValue, fetched map[units.Hash][]byte) (err
 	case kindHost:
 		var spec cluster.HostSpec
 		if spec, err = decode[cluster.HostSpec](kv); err == nil {
-			d.snap.SetHostSpec(k.host, spec, kv.ModRev)
+			d.snap.SetHostSpec(k.host, spec, kv.ModRev, d.clock())
 		}
 	case kindInfo:
 		var info cluster.HostInfo
@@ -151,6 +151,8 @@ func (d *decoder) put(k parsed, kv KeyValue, fetched map[units.Hash][]byte) (err
 		d.snap.SetOrphanStop(k.where(), kv.ModRev)
 	case kindDestroyed:
 		d.snap.SetDestroyed(k.unit, kv.ModRev)
+	case kindReboots, kindGroup, kindWindow, kindGrant, kindBooting, kindHistory:
+		err = d.putReboot(k, kv)
 	case kindOther, kindLeader:
 	default:
 		err = fmt.Errorf("key %s: unknown kind %d", kv.Key, int(k.kind))
@@ -183,6 +185,8 @@ func (d *decoder) remove(k parsed, rev int64) {
 		d.snap.DeleteOrphanStop(k.where())
 	case kindDestroyed:
 		d.snap.DeleteDestroyed(k.unit)
+	case kindReboots, kindGroup, kindWindow, kindGrant, kindBooting, kindHistory:
+		d.removeReboot(k)
 	case kindBlob, kindLeader, kindOther:
 		// A head keeps the content it was given; nothing else rests on these.
 	}

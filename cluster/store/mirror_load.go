@@ -43,8 +43,10 @@ func (s *Store) readAll(ctx context.Context) ([]KeyValue, int64, error) {
 		{Key: k.store()},
 		{Key: k.failover()},
 		{Key: k.hostsEpoch()},
+		{Key: k.reboots()},
 		Prefix(k.hosts()), Prefix(k.infos()), Prefix(k.alives()),
 		Prefix(k.units()), Prefix(k.orders()), Prefix(k.statuses()), Prefix(k.orphans()), Prefix(k.destroyedAll()),
+		Prefix(k.groups()), Prefix(k.windows()), Prefix(k.bootings()), Prefix(k.histories()),
 	}
 	parts := make([][]KeyValue, len(ranges))
 	read := func(ctx context.Context, i int, at int64) (int64, error) {

@@ -48,6 +48,13 @@ func (s *Store) View(ctx context.Context, host cluster.HostID) (cluster.View, er
 // placement that cannot be read is bad by itself: the other units' orders stand.
 func (s *Store) placeIn(v *cluster.View, kv KeyValue) {
 	k := s.keys.parse(kv.Key)
+	if k.kind == kindGrant {
+		v.Grant = nil
+		if g, err := decode[cluster.Grant](kv); err == nil { // one that cannot be read allows nothing
+			v.Grant = &cluster.Granting{Grant: g, Rev: kv.ModRev}
+		}
+		return
+	}
 	if k.kind != kindPlace {
 		return
 	}
@@ -158,10 +165,14 @@ func (s *Store) drain(ctx context.Context, v *cluster.View, batch WatchEvents, m
 func (s *Store) advance(v *cluster.View, batch WatchEvents) (changed bool) {
 	for _, e := range batch.Events {
 		k := s.keys.parse(e.Key)
-		if k.kind != kindPlace {
+		if k.kind != kindPlace && k.kind != kindGrant {
 			continue
 		}
 		changed = true
+		if e.Deleted && k.kind == kindGrant {
+			v.Grant = nil
+			continue
+		}
 		if e.Deleted {
 			delete(v.Place, k.unit)
 			delete(v.Bad, k.unit)

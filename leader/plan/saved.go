@@ -45,6 +45,7 @@ type SavedHost struct {
 	AliveRev  int64                         `json:"alive_revision,omitempty"`
 	Absent    time.Time                     `json:"absent,omitzero"`
 	AbsentRev int64                         `json:"absent_revision,omitempty"`
+	DrainSeen time.Time                     `json:"drain_seen,omitzero"`
 	Placed    map[cluster.Unit]SavedPlaced  `json:"placed,omitempty"`
 	Status    map[cluster.Unit]*SavedStatus `json:"status,omitempty"`
 }
@@ -113,7 +114,7 @@ func Save(snap *cluster.Snapshot, opt Options, now time.Time) Saved {
 func saveHost(h *cluster.Host) SavedHost {
 	out := SavedHost{
 		ID: h.ID, Spec: h.Spec, SpecRev: h.SpecRev, Info: h.Info, Alive: h.Alive, AliveRev: h.AliveRev,
-		Absent: h.Absent, AbsentRev: h.AbsentRev,
+		Absent: h.Absent, AbsentRev: h.AbsentRev, DrainSeen: h.DrainSeen,
 		Status: make(map[cluster.Unit]*SavedStatus, len(h.Status)),
 		Placed: make(map[cluster.Unit]SavedPlaced, len(h.Placed)),
 	}
@@ -161,7 +162,7 @@ func (h *SavedHost) restore(into *cluster.Snapshot) error {
 	if _, err := cluster.ParseHostID(string(h.ID)); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotSaved, err)
 	}
-	into.SetHostSpec(h.ID, h.Spec, h.SpecRev)
+	into.SetHostSpec(h.ID, h.Spec, h.SpecRev, h.DrainSeen)
 	host := into.Hosts[h.ID]
 	host.Info, host.Alive, host.AliveRev, host.Absent, host.AbsentRev = h.Info, h.Alive, h.AliveRev, h.Absent, h.AbsentRev
 	for u, pl := range h.Placed {

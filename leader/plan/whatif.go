@@ -228,7 +228,7 @@ func (t *trial) edit(id cluster.HostID, change func(*cluster.HostSpec)) {
 	spec := h.Spec
 	change(&spec)
 	rev := t.rev()
-	t.snap.SetHostSpec(id, spec, rev)
+	t.snap.SetHostSpec(id, spec, rev, t.now)
 	t.snap.HostsEpoch = rev
 }
 

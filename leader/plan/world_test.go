@@ -75,7 +75,7 @@ func (w *world) spec(name string, change func(*cluster.HostSpec)) {
 	spec := w.snap.Hosts[hostID(name)].Spec
 	change(&spec)
 	rev := w.rev()
-	w.snap.SetHostSpec(hostID(name), spec, rev)
+	w.snap.SetHostSpec(hostID(name), spec, rev, w.now)
 	w.snap.HostsEpoch = rev
 }
 
