@@ -26,7 +26,8 @@ func badCommandLines() []badWords {
 	return []badWords{
 		{"frob", 2, `no command "frob": see flotilla help all$`},
 		{"statsu", 2, `no command "statsu": did you mean status?$`},
-		{"status --watch", 2, `flag provided but not defined: -watch: see flotilla help status$`},
+		{"start --no-wiat x.service", 2, `unknown flag --no-wiat: did you mean --no-wait?$`},
+		{"status --watch", 2, `unknown flag --watch: see flotilla help status$`},
 		{"start", 2, `start needs a unit: flotilla start web.service$`},
 		{"start a --timeout soon", 2, `invalid value "soon" for flag -timeout: parse error: see flotilla help start$`},
 		{"start a --timeout 0s", 2, `--timeout 0s: want a positive duration such as 30s; --no-wait does not wait$`},
@@ -86,8 +87,8 @@ func badStray() []badWords {
 		{"help host frob", 2, `host has no command "frob": see flotilla help host$`},
 		{"frob --help", 2, `no command "frob": see flotilla help all$`},
 		{"host frob --help", 2, `host has no command "frob": see flotilla help host$`},
-		{"host label --bogus", 2, `flag provided but not defined: -bogus: see flotilla help host label$`},
-		{"orphan stop --bogus", 2, `flag provided but not defined: -bogus: see flotilla help orphan stop$`},
+		{"host label --bogus", 2, `unknown flag --bogus: see flotilla help host label$`},
+		{"orphan stop --bogus", 2, `unknown flag --bogus: see flotilla help orphan stop$`},
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"flotilla/units"
 )
 
 // version is set at build time (-ldflags "-X main.version=…").
@@ -109,7 +111,7 @@ func newApp(h host, stdout, stderr io.Writer) *cli.App {
 func prepare(c *cli.Command, parent string) {
 	path := parent + c.Name
 	c.HideHelp = true
-	c.OnUsageError = onUsage(path)
+	c.OnUsageError = onUsage(path, c.Flags...)
 	for _, sub := range c.Subcommands {
 		prepare(sub, path+" ")
 	}
@@ -130,10 +132,34 @@ func prepare(c *cli.Command, parent string) {
 	}
 }
 
-func onUsage(path string) cli.OnUsageErrorFunc {
+func onUsage(path string, flags ...cli.Flag) cli.OnUsageErrorFunc {
 	return func(_ *cli.Context, err error, _ bool) error {
+		if flag, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
+			return unknownFlag(path, flag, flags)
+		}
 		return usagef("%v: see flotilla help %s", err, path)
 	}
+}
+
+// unknownFlag names the flag as it is typed, and the one that was most likely meant.
+func unknownFlag(path, flag string, flags []cli.Flag) error {
+	var known []string
+	for _, f := range flags {
+		known = append(known, f.Names()...)
+	}
+	remedy := "see flotilla help " + path
+	if near := units.Suggest(flag, known); near != "" {
+		remedy = "did you mean " + dashes(near) + "?"
+	}
+	return usagef("unknown flag %s: %s", dashes(flag), remedy)
+}
+
+// dashes is a flag's name as it is typed.
+func dashes(flag string) string {
+	if len(flag) == 1 {
+		return "-" + flag
+	}
+	return "--" + flag
 }
 
 // commands are all commands, by group; helpGroups orders them.

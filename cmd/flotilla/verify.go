@@ -65,8 +65,16 @@ func (k *checker) path(path string) error {
 		return k.folder(path)
 	case strings.HasSuffix(path, ".conf") && dropInsOf(folder) != "":
 		return k.dropIn(path)
+	case isCompose(path):
+		return fmt.Errorf("%s is a Compose file, not a unit file (flotilla render -f %s checks it and makes unit files of it)", path, path)
 	}
 	return k.unit(path)
+}
+
+// isCompose says that a file is a Compose file by its name: units have other suffixes.
+func isCompose(path string) bool {
+	ext := filepath.Ext(path)
+	return ext == ".yaml" || ext == ".yml"
 }
 
 func exists(path string) bool {
