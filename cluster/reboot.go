@@ -75,6 +75,9 @@ func (p *Phase) UnmarshalText(b []byte) error {
 // Holds says whether a host in this phase holds a slot, and is closed to new units.
 func (p Phase) Holds() bool { return p >= PhaseDraining && p <= PhaseSettling }
 
+// Ended says whether a reboot in this phase is over, whatever came of it.
+func (p Phase) Ended() bool { return p >= PhaseDone }
+
 // Away says whether a host in this phase is expected to be absent: it used its grant, or may be about to.
 func (p Phase) Away() bool { return p == PhaseGranted || p == PhaseRebooting }
 
