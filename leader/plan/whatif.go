@@ -109,7 +109,7 @@ const mostRounds = 5000
 // settle plans and carries out until nothing changes, and returns the last plan.
 func (t *trial) settle(resume bool) Result {
 	for range mostRounds {
-		res := Plan(t.snap, t.opt, t.now)
+		res := planUnits(t.snap, t.opt, t.now)
 		if res.Storm != nil && t.storm == nil {
 			t.storm = res.Storm
 		}
@@ -127,7 +127,7 @@ func (t *trial) settle(resume bool) Result {
 		}
 	}
 	t.endless = true
-	return Plan(t.snap, t.opt, t.now)
+	return planUnits(t.snap, t.opt, t.now)
 }
 
 func (t *trial) rev() int64 {
