@@ -237,7 +237,11 @@ func (f *fake) write(o cluster.Orders) int64 {
 			s.SetGrant(g.Host, g.Grant, "", s.Revision, time.Now())
 		}
 		for _, r := range o.Records {
+			r.Rev = s.Revision
 			s.History[cluster.HistoryKey{Host: r.Host, Generation: r.Generation}] = &r
+		}
+		if o.Notified != nil {
+			s.Notified = *o.Notified
 		}
 	})
 }

@@ -11,7 +11,8 @@ type metrics struct {
 	decisions                 *prometheus.CounterVec
 	planSeconds, applySeconds prometheus.Histogram
 	leading, absent, waiting  prometheus.Gauge
-	reboots                   *prometheus.CounterVec
+	reboots, messages         *prometheus.CounterVec
+	posts                     prometheus.Counter
 	slots, oldestWait         prometheus.Gauge
 }
 
@@ -43,6 +44,12 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		}),
 		waiting: f.NewGauge(prometheus.GaugeOpts{
 			Name: "flotilla_leader_units_waiting", Help: "Units that are not as wanted, in the newest plan.",
+		}),
+		messages: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "flotilla_leader_messages_total", Help: "Messages about reboots to the webhook: told, or lost after all tries.",
+		}, []string{"result"}),
+		posts: f.NewCounter(prometheus.CounterOpts{
+			Name: "flotilla_leader_message_failures_total", Help: "Tries to tell the webhook that failed.",
 		}),
 		reboots: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "flotilla_leader_reboots_total", Help: "Reboots that came to an end, by outcome; unasked ones had no grant.",

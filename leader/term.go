@@ -24,8 +24,9 @@ func (l *Loop) lead(lead Leadership, changed <-chan struct{}) (worked bool) {
 	l.begin(term)
 	l.bad, l.reboots = unwritable{}, watched{}
 	l.log.Info("leading", "term", term.Revision)
-	var sweeper sync.WaitGroup
-	sweeper.Go(func() { l.sweep(ctx, term) })
+	var beside sync.WaitGroup
+	beside.Go(func() { l.sweep(ctx, term) })
+	beside.Go(func() { l.notify(ctx, term) })
 	err := l.mirror.WaitRevision(ctx, term.Revision)
 	for err == nil {
 		if err = l.round(ctx, term, changed); err == nil {
@@ -38,7 +39,7 @@ func (l *Loop) lead(lead Leadership, changed <-chan struct{}) (worked bool) {
 		l.trouble(err)
 	}
 	cancel()
-	sweeper.Wait()
+	beside.Wait()
 	l.metrics.leading.Set(0)
 	l.end()
 	l.log.Info("no longer leading", "term", term.Revision, "reason", err)
