@@ -72,8 +72,8 @@ func (c *coordinator) unsafe(h *host, emptied bool) string {
 	switch {
 	case c.unreadable != "":
 		return c.unreadable
-	case r == nil && h.ready:
-		return fmt.Sprintf("its agent, version %s, says nothing of reboots", h.Info.Version)
+	case c.outdated != "":
+		return c.outdated
 	case r == nil:
 		return "it has not reported since it booted"
 	case r.Down != nil:

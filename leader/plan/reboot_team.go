@@ -63,6 +63,9 @@ func (c *coordinator) muster() {
 	}
 	slices.SortFunc(c.teams, func(a, b *team) int { return strings.Compare(a.Name, b.Name) })
 	for _, h := range c.hosts {
+		if h.ready && !h.removed && h.Info.Reboot == nil && c.outdated == "" {
+			c.outdated = fmt.Sprintf("the agent of %s, version %s, knows no reboots, and could write nothing any more: upgrade it first", h.Name(), h.Info.Version)
+		}
 		takes, fails := c.takes(h) != "", c.fails(h) != ""
 		if !takes && !fails {
 			continue
