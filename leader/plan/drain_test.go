@@ -83,6 +83,22 @@ func (w *world) left() string {
 	return b.String()
 }
 
+// drainPlan prints what draining the hosts comes to.
+func (w *world) drainPlan(hosts []string) string {
+	var ids []cluster.HostID
+	for _, h := range hosts {
+		ids = append(ids, hostID(h))
+	}
+	var b strings.Builder
+	for _, s := range plan.DrainPlan(w.snap, w.opt, w.now, ids) {
+		fmt.Fprintf(&b, "%d %s %s %s -> %s: %s; downtime %s\n", s.Turn, s.Kind, s.Unit, s.FromName, s.ToName, s.Reason, s.Downtime)
+	}
+	if b.Len() == 0 {
+		return "nothing to drain\n"
+	}
+	return b.String()
+}
+
 // TestDrainsLoseNothing drains hosts of random clusters at rest: nothing comes to a host that is drained, each unit
 // that had a host has one in the end, all comes to rest, and what is left there is said why.
 func TestDrainsLoseNothing(t *testing.T) {

@@ -212,7 +212,9 @@ func (f *fleet) judge(res plan.Result, served map[cluster.Unit]bool, before map[
 }
 
 // strandedStop says that an operator wanted the unit stopped where no host takes it.
-func strandedStop(d plan.Decision) bool { return strings.HasSuffix(d.Reason, "and no other host takes it") }
+func strandedStop(d plan.Decision) bool {
+	return strings.HasSuffix(d.Reason, "and no other host takes it")
+}
 
 // copies: nothing is ordered to more than two hosts, or still stops on others that did not die meanwhile, and
 // what does not start first to more than one.

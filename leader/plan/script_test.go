@@ -184,6 +184,8 @@ func (w *world) moreCommand(verb string, args []string) string {
 		return w.show()
 	case "explain":
 		return w.explain(units.Name(args[0]))
+	case "drainplan":
+		return w.drainPlan(args)
 	case "left":
 		return w.left()
 	case "whatif":
