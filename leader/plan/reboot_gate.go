@@ -144,7 +144,7 @@ func (c *coordinator) overBudget(h *host) string {
 	var stays []cluster.Unit
 	for u, pl := range h.Placed {
 		head := c.snap.Units[u]
-		if head != nil && head.Bad == "" && !head.Req.Global && crewOf(head) != "" && runs(head, pl) && c.stays(head, h) != "" {
+		if head != nil && head.Bad == "" && !head.Req.Global && crewOf(head) != "" && runs(head, pl) && c.stays(u, h) != "" {
 			stays = append(stays, u)
 		}
 	}

@@ -109,7 +109,7 @@ func (c *coordinator) charged(h *host) []*team {
 		return out
 	}
 	for _, name := range h.Grant.Groups {
-		if t := c.team(name); t != nil && !slices.Contains(out, t) {
+		if t := c.named(name); t != nil && !slices.Contains(out, t) {
 			out = append(out, t)
 		}
 	}
@@ -117,8 +117,8 @@ func (c *coordinator) charged(h *host) []*team {
 	return out
 }
 
-// team finds a group by name, nil if there is none any more.
-func (c *coordinator) team(name string) *team {
+// named finds a group by its name, nil if there is none any more.
+func (c *coordinator) named(name string) *team {
 	if name == DefaultGroup {
 		return c.fallback
 	}
