@@ -105,7 +105,7 @@ func (c *coordinator) quorum(h *host, emptied bool) string {
 		switch busy := c.busy(x); {
 		case x != h && busy != "" && !(emptied && c.stillUp(x)):
 			return fmt.Sprintf("waits for the etcd member on %s, which %s", x.Name(), busy)
-		case x.Info.Etcd != "healthy":
+		case x.Info.Etcd != cluster.EtcdHealthy:
 			return fmt.Sprintf("the etcd member on %s is not healthy: %s", x.Name(), x.Info.Etcd)
 		}
 	}
@@ -174,7 +174,7 @@ func (c *coordinator) red(h *host) string {
 		return because("hooks and checks after the reboot are running", r.After.Reason)
 	case !r.After.Well:
 		return because("hooks or checks after the reboot failed", r.After.Reason)
-	case h.Grant.Etcd && h.Info.Etcd != "healthy":
+	case h.Grant.Etcd && h.Info.Etcd != cluster.EtcdHealthy:
 		return because("its etcd member is not healthy", h.Info.Etcd)
 	}
 	return c.ill(h)
