@@ -129,12 +129,13 @@ type planner struct {
 	refusals  map[string]refusal              // by what units have in common; see alike
 	several   map[string]bool                 // by MachineID: it names more than one host
 
-	leaving map[cluster.Unit]departure      // units that are to leave a living host if another takes them
-	avoid   *host                           // the one that is left, while its unit looks for another
-	spare   *candidate                      // for the next unit that looks for a host
-	home    cluster.Unit                    // may return to the host that its user wanted it to leave
-	rolls   []roll                          // changes that must not take too many down at once
-	roster  map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
+	leaving  map[cluster.Unit]departure      // units that are to leave a living host if another takes them
+	stranded map[cluster.Unit]bool           // of those, units on a drained host that no other takes
+	avoid    *host                           // the one that is left, while its unit looks for another
+	spare    *candidate                      // for the next unit that looks for a host
+	home     cluster.Unit                    // may return to the host that its user wanted it to leave
+	rolls    []roll                          // changes that must not take too many down at once
+	roster   map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
 
 	puts       slab[cluster.Placed]
 	conditions slab[cluster.Condition]
@@ -154,6 +155,7 @@ func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
 		refusals:  map[string]refusal{},
 		several:   map[string]bool{},
 		leaving:   map[cluster.Unit]departure{},
+		stranded:  map[cluster.Unit]bool{},
 	}
 	p.judge()
 	return p
@@ -255,7 +257,7 @@ func (p *planner) clean(head *cluster.UnitHead, h *host, pl *cluster.Placed) boo
 	switch {
 	case head.Spec.Target == units.Inactive, head.File == nil, head.Bad != "",
 		req.Global, len(req.MachineOf) > 0, len(req.Conflicts) > 0,
-		h.Alive == nil, h.removed, pl.State == cluster.Gone, p.differs(pl, head), p.restless(head, h, pl):
+		h.Alive == nil, h.removed, h.leaves, pl.State == cluster.Gone, p.differs(pl, head), p.restless(head, h, pl):
 		return false
 	}
 	return req.MachineID == "" && len(req.Metadata) == 0 || !h.ready || p.pinned(req, h) == fits
