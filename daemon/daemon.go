@@ -314,7 +314,8 @@ func (d *Daemon) apiOptions() api.Options {
 		Store:  users{store: d.store, backend: d.backend, prefix: d.opt.Config.Prefix, seen: d.remembered},
 		Tokens: tokens{d}, Admit: d.joiner.Handler(), Peers: d, Peer: peer, Logs: d.logs, Local: d.local, Removed: d.isRemoved, Has: d.has,
 		Plan: d.opt.Plan, Now: time.Now, Classify: classify, Log: d.log,
-		Metrics: promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{}),
+		Registry: d.registry,
+		Metrics:  promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{}),
 	}
 	if d.mirror != nil {
 		out.Mirror = d.mirror
