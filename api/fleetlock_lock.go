@@ -108,7 +108,7 @@ func (l *locking) look(ctx context.Context, late bool) (done bool, _ *LockRefusa
 	if final, refusal := l.outOfTouch(ctx); refusal != nil {
 		return final || late, refusal
 	}
-	r, fresh := l.rebootOf(h.ID, h.SpecRev)
+	r, fresh := l.turnOf(h.ID, h.SpecRev)
 	if stand == lockQueued && !late && (!fresh || begins(r)) {
 		return false, nil
 	}
@@ -276,11 +276,11 @@ func (s *Server) lockFault(err error) (done bool, _ *LockRefusal) {
 	return true, s.lockUnavailable(e.Message)
 }
 
-// rebootOf is the planner's word on a host's reboot; fresh says that it knows of the host's words at revision rev.
-func (s *Server) rebootOf(id cluster.HostID, rev int64) (r plan.HostReboot, fresh bool) {
+// turnOf is the planner's word on a host's reboot; fresh says that it knows of the host's words at revision rev.
+func (s *Server) turnOf(id cluster.HostID, rev int64) (r plan.HostReboot, fresh bool) {
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
 		p := s.plans.at(c, s.opt)
-		r, fresh = p.reboots[id], p.rev >= rev
+		r, fresh = p.turns[id], p.rev >= rev
 	})
 	return r, fresh
 }
