@@ -242,9 +242,6 @@ func (s *Server) lockView(ask lockAsk) (h cluster.Host, rev int64, refusal *Lock
 	return h, rev, refusal
 }
 
-// defaultGroup is the group of a client that is told of none. It is always there.
-const defaultGroup = "default"
-
 // lockNote says who wishes for a client.
 func (s *Server) lockNote(ask lockAsk) cluster.Note {
 	return cluster.Note{Who: "its FleetLock client", When: s.opt.Now().UTC(), Why: fmt.Sprintf("id %.64q, group %.64s, from %s", ask.id, ask.group, ask.by)}

@@ -113,7 +113,7 @@ type Options struct {
 	Plan     plan.Options
 	Now      func() time.Time
 	Metrics  http.Handler
-	Registry prometheus.Registerer // for this package's metrics; nil = none are counted
+	Registry prometheus.Registerer               // for this package's metrics; nil = none are counted
 	Classify func(error) (code int, hint string) // of errors that are not this package's
 	Log      *slog.Logger
 

@@ -11,12 +11,16 @@ import (
 // reboots is what an agent knows of its host's reboots.
 type reboots struct {
 	boots         int
+	obeys         bool // it says what it makes of grants
 	grant         *cluster.Granting
 	before, after *cluster.Verdict
 	unwell        string // why the checks are red; "" = they are green
 }
 
 func (r *reboots) report() *cluster.RebootReport {
+	if !r.obeys {
+		return nil
+	}
 	return &cluster.RebootReport{Need: cluster.Need{State: cluster.NeedNo}, Before: r.before, After: r.after}
 }
 
@@ -40,6 +44,9 @@ func (a *agent) renew(ctx context.Context) {
 func (a *agent) prepare(ctx context.Context, g *cluster.Granting) {
 	a.reboots.grant = g
 	r := &a.reboots
+	if !r.obeys {
+		return
+	}
 	before, after := r.before, r.after
 	r.before, r.after = nil, nil
 	if g != nil && g.Phase.Holds() {
@@ -61,6 +68,20 @@ func (a *agent) prepare(ctx context.Context, g *cluster.Granting) {
 
 func same(a, b *cluster.Verdict) bool {
 	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}
+
+// ObeyGrants has all hosts say what they make of grants: their checks are green until SetUnwell.
+func (c *Cluster) ObeyGrants(ctx context.Context) error {
+	for _, h := range c.Hosts {
+		h.agent.mu.Lock()
+		h.agent.reboots.obeys = true
+		err := h.agent.introduce(ctx)
+		h.agent.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SetUnwell makes the checks of a host's reboots red, or green again with "".
