@@ -39,7 +39,7 @@ func standOf(h *cluster.Host) lockStand {
 		return lockOther
 	case h.Alive == nil:
 		return lockAway
-	case pending:
+	case pending, againByItself(h):
 		return lockQueued
 	case g != nil && g.Phase == cluster.PhaseLoop:
 		return lockLoop
@@ -59,12 +59,22 @@ func heldStand(h *cluster.Host) lockStand {
 		return lockOther
 	case !alive:
 		return lockAway
-	case w == nil, w.ID != g.Wish, g.Phase > cluster.PhaseGranted && !h.Used():
+	case h.Used():
+		return lockReady
+	case w == nil, w.ID < g.Wish, g.Phase > cluster.PhaseGranted:
 		return lockEnding
-	case h.Used(), g.Phase == cluster.PhaseGranted:
+	case !w.External:
+		return lockOther
+	case g.Phase == cluster.PhaseGranted && w.ID == g.Wish:
 		return lockReady
 	}
 	return lockMoving
+}
+
+// againByItself says that what a client asked for was ended by a window or a freeze, and goes on after that.
+func againByItself(h *cluster.Host) bool {
+	g, w := h.Grant, h.Spec.Reboot
+	return g != nil && g.Phase == cluster.PhaseAbandoned && g.Pause == 0 && w != nil && w.External && w.ID == g.Wish
 }
 
 // servedWish is the wish that the host's newest grant serves, 0 without one.
@@ -244,7 +254,7 @@ func (s *Server) lockView(ask lockAsk) (h cluster.Host, rev int64, refusal *Lock
 
 // lockNote says who wishes for a client.
 func (s *Server) lockNote(ask lockAsk) cluster.Note {
-	return cluster.Note{Who: "its FleetLock client", When: s.opt.Now().UTC(), Why: fmt.Sprintf("id %.64q, group %.64s, from %s", ask.id, ask.group, ask.by)}
+	return cluster.Note{Who: "its FleetLock client", When: s.opt.Now().UTC(), Why: fmt.Sprintf("group %.64s, from %s", ask.group, ask.by)}
 }
 
 // outOfTouch refuses while what the mirror shows may be old, and while nobody decides; the latter is not final, for

@@ -34,10 +34,20 @@ func unlockOf(h *cluster.Host) unlockStand {
 			return unlockCheck
 		}
 		return unlockBoot
-	case w != nil && w.External && (holds && g.External && w.ID == g.Wish || w.ID > servedWish(h)):
+	case w != nil && w.External && stands(h):
 		return unlockWish
 	}
 	return unlockNone
+}
+
+// stands says that the host's wish may still bring it to reboot.
+func stands(h *cluster.Host) bool {
+	g, w := h.Grant, h.Spec.Reboot
+	if w.ID > servedWish(h) {
+		return true
+	}
+	again := g.Phase.Holds() && g.External || g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned
+	return w.ID == g.Wish && again
 }
 
 // steadyState answers POST /v1/steady-state. A host that rebooted is released by the leader, not by this: the
@@ -87,11 +97,12 @@ func (s *Server) giveBack(ctx context.Context, ask lockAsk, h *cluster.Host) (do
 		if w := spec.Reboot; w != nil && seen != nil && w.External && w.ID <= seen.ID {
 			spec.Reboot = nil
 		}
-		if holds && h.Used() {
-			spec.Unlock = &cluster.Unlock{By: s.lockNote(ask), Generation: h.Grant.Generation}
-		}
 		return nil
 	})
+	if err == nil && holds && h.Used() {
+		why := "its FleetLock client, started anew in the same boot, gave the lock back"
+		err = s.opt.Store.RefuseGrant(ctx, h.ID, h.AliveRev, cluster.Granting{Grant: *h.Grant, Rev: h.GrantRev}, why)
+	}
 	if err != nil {
 		return s.lockFault(err)
 	}

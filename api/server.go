@@ -62,6 +62,8 @@ type Store interface {
 	EditRebootPolicy(ctx context.Context, ifMatch int64, edit func(*cluster.RebootPolicy) (*cluster.RebootPolicy, error)) (int64, error)
 	// UseGrant commits a host to reboot, in the life that it began at revision alive, if the grant stands as it is.
 	UseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting) error
+	// RefuseGrant takes that back: the host will not reboot, and why says why.
+	RefuseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting, why string) error
 }
 
 // Tokens mints join tokens.

@@ -110,6 +110,11 @@ func (u users) UseGrant(ctx context.Context, id cluster.HostID, alive int64, g c
 	return u.store.UseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot)
 }
 
+// RefuseGrant takes that back.
+func (u users) RefuseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting, why string) error {
+	return u.store.RefuseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot, why)
+}
+
 // fault is an error of a room behind the API, with its HTTP status and remedy.
 type fault struct {
 	err  error

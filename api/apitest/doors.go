@@ -69,6 +69,11 @@ func (u users) UseGrant(ctx context.Context, id cluster.HostID, alive int64, g c
 	return u.Store.UseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot)
 }
 
+// RefuseGrant takes that back.
+func (u users) RefuseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting, why string) error {
+	return u.Store.RefuseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot, why)
+}
+
 func classify(err error) (int, string) {
 	switch {
 	case errors.Is(err, store.ErrConflict):
