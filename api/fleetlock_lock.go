@@ -170,13 +170,7 @@ func (l *locking) refuse(h *cluster.Host, stand lockStand, r plan.HostReboot) *L
 	why := cmp.Or(r.Reason, "the leader has not decided yet")
 	switch stand {
 	case lockMoving:
-		if v := before(h); v != nil && !v.Well && !v.Busy {
-			return lockRefusal(http.StatusLocked, kindHealth, l.worth(r), "%s: %s", name, cmp.Or(v.Reason, why))
-		}
-		if kind := lockKind(r); kind != kindFull {
-			return lockRefusal(http.StatusLocked, kind, l.worth(r), "%s: %s", name, why)
-		}
-		return lockRefusal(http.StatusServiceUnavailable, kindDraining, lockAgain, "%s %s: %s", h.Grant.Phase, name, why)
+		return l.refuseMoving(h, r)
 	case lockEnding:
 		return lockRefusal(http.StatusServiceUnavailable, kindDraining, lockAgain, "%s: what was asked for before was cancelled and is about to end", name)
 	case lockBack:
@@ -197,14 +191,35 @@ func (l *locking) refuse(h *cluster.Host, stand lockStand, r plan.HostReboot) *L
 	}
 }
 
+// refuseMoving is refuse for a host that is being emptied, or is empty and not yet let go.
+func (l *locking) refuseMoving(h *cluster.Host, r plan.HostReboot) *LockRefusal {
+	name, phase := h.Name(), h.Grant.Phase
+	v := before(h)
+	runs := phase == cluster.PhaseDrained && r.Hold == plan.HoldHealth && (v == nil || v.Busy) // hooks and checks, which take their time
+	if r.Hold == plan.HoldNone || r.Hold == plan.HoldUnits || runs {
+		return lockRefusal(http.StatusServiceUnavailable, kindDraining, lockAgain, "%s %s, %d units left: %s", phase, name, r.Left, cmp.Or(r.Reason, h.Grant.Reason))
+	}
+	return lockRefusal(http.StatusLocked, lockKind(r), l.worth(r), "%s: %s", name, r.Reason)
+}
+
 // begins says that the leader is about to begin this reboot, or has.
-func begins(r plan.HostReboot) bool { return r.Phase.Holds() }
+func begins(r plan.HostReboot) bool {
+	return r.Phase.Holds() || r.Phase == cluster.PhaseQueued && r.Hold == plan.HoldNone
+}
 
 // lockKind is the word for what holds a reboot up.
 func lockKind(r plan.HostReboot) string {
-	switch {
-	case r.Phase == cluster.PhaseFrozen:
+	switch r.Hold {
+	case plan.HoldUnits:
+		return kindDraining
+	case plan.HoldWindow:
+		return kindWindow
+	case plan.HoldFreeze:
 		return kindFrozen
+	case plan.HoldBudget:
+		return kindBudget
+	case plan.HoldHealth:
+		return kindHealth
 	}
 	return kindFull
 }
