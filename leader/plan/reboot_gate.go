@@ -15,6 +15,7 @@ type hold struct {
 	reason string        // one sentence
 	next   time.Time     // when it can end by itself
 	who    *cluster.Note
+	kind   Hold // what it is, in a word; HoldNone stands for HoldHealth
 	slot   bool // it waits for others of its group, which those behind it in the queue must not delay
 }
 
@@ -27,13 +28,16 @@ func (c *coordinator) mayGo(h *host) *hold {
 		return queued("it is absent since " + clock(c.since(h)))
 	}
 	if left := c.left(h); len(left) > 0 {
-		return queued(stillThere(left))
+		return queued(stillThere(left)).as(HoldUnits)
 	}
 	if why := h.verdict(); why != "" {
 		return queued(why)
 	}
 	if why := c.unsafe(h, true); why != "" {
 		return queued(why)
+	}
+	if why := c.overBudget(h); why != "" {
+		return queued(why).as(HoldBudget)
 	}
 	teams := c.charged(h)
 	for _, t := range teams {
@@ -44,7 +48,7 @@ func (c *coordinator) mayGo(h *host) *hold {
 			}
 		}
 		if why := c.lacksSlot(t, h, gone); why != "" {
-			return queued(why)
+			return queued(why).as(HoldSlots)
 		}
 	}
 	return nil
@@ -86,10 +90,7 @@ func (c *coordinator) unsafe(h *host, emptied bool) string {
 			return t.halted
 		}
 	}
-	if why := c.quorum(h, emptied); why != "" {
-		return why
-	}
-	return c.overBudget(h)
+	return c.quorum(h, emptied)
 }
 
 // quorum says why the member of etcd on a host must not go down: members go one at a time, while all are healthy.

@@ -106,6 +106,9 @@ func (c *coordinator) prepare(h *host) {
 		c.end(h, cluster.PhaseBlocked, wait.reason, c.terms(g.Groups).retry)
 	default:
 		c.say(h, deadline, wait.reason)
+		w := c.said[h]
+		w.hold = wait.word()
+		c.said[h] = w
 	}
 }
 
@@ -132,6 +135,9 @@ func (c *coordinator) empty(h *host) {
 	}
 	w := c.said[h]
 	w.left = len(left)
+	if len(left) > 0 {
+		w.hold = HoldUnits
+	}
 	c.said[h] = w
 }
 
