@@ -110,14 +110,14 @@ func (c *coordinator) standing(h *host) HostReboot {
 	}
 	r.Phase, r.Groups, r.Cause, r.Reason = g.Phase, g.Groups, g.Cause, g.Reason
 	r.Began, r.Since, r.Generation = g.Began, g.Since, g.Generation
-	if wish := h.Spec.Reboot; wish != nil && wish.ID == g.Wish {
+	if wish := h.Spec.Reboot; wish != nil && wish.ID == g.Wish && !g.Need {
 		r.Who = &wish.By
 	}
 	if u := h.Spec.Unlock; u != nil && u.Generation == g.Generation {
 		r.Who = &u.By
 	}
 	if w, ok := c.said[h]; ok {
-		r.Reason, r.Next, r.Left, r.Hold = w.reason, w.next, w.left, w.hold
+		r.Reason, r.Next, r.Left, r.Hold = cmp.Or(w.reason, r.Reason), w.next, w.left, w.hold
 	}
 	r.Halts = c.fails(h) != ""
 	return r

@@ -213,7 +213,7 @@ func (c *coordinator) fails(h *host) string {
 	case g.Phase == cluster.PhaseReturning && !c.now.Before(h.GrantSeen.Add(c.terms(g.Groups).gate)):
 		return "is back since " + clock(g.Since) + " and not well"
 	case g.Phase == cluster.PhaseLoop && c.loops(h):
-		return fmt.Sprintf("needs the reboot still that it had %d times", g.Times)
+		return "needs the reboot still that it had " + often(g.Times)
 	}
 	return ""
 }
@@ -239,4 +239,12 @@ func because(what, why string) string {
 		return what
 	}
 	return what + ": " + why
+}
+
+// often is a number of times in words.
+func often(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
