@@ -93,7 +93,8 @@ type Grant struct {
 	Groups     []string      `json:"groups"`             // whose slots it takes, sorted
 	Boot       Boot          `json:"boot"`               // the run of the host that is to end
 	Cause      string        `json:"cause"`              // why the host is to reboot: who asked, or what needs it
-	Wish       int64         `json:"wish,omitempty"`     // RebootWish.ID that it serves; 0 = the host's own need
+	Wish       int64         `json:"wish,omitempty"`     // RebootWish.ID of the newest wish that it or one before it serves
+	Need       bool          `json:"need,omitempty"`     // it serves no wish: the host's own need
 	Now        bool          `json:"now,omitempty"`      // windows and freezes do not hold it up
 	Soft       bool          `json:"soft,omitempty"`     // only systemd restarts: systemd-soft-reboot.service(8)
 	External   bool          `json:"external,omitempty"` // the host is rebooted by who asked (FleetLock), not by its agent

@@ -221,15 +221,13 @@ func TestWebhookChanged(t *testing.T) {
 func TestWindowIsSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // it begins at midnight UTC, 2000-01-01
 		f, e := newFake(t), &ear{}
-		for _, id := range []cluster.HostID{"aaaaaaaa", "bbbbbbbb"} {
-			f.addHost(id)
-		}
+		f.says("aaaaaaaa", "1", cluster.RebootReport{Need: cluster.Need{State: cluster.NeedYes, Reasons: []string{"kernel"}}})
+		f.says("bbbbbbbb", "1", cluster.RebootReport{})
 		f.do(func(s *cluster.Snapshot) {
 			w := cluster.Window{Calendar: "*-*-* 02:00", Duration: time.Hour}
 			s.Windows["night"] = &cluster.WindowHead{Window: w, Name: "night"}
 			g := cluster.Group{Windows: []string{"night"}, Max: cluster.Slots{N: 0, Given: true}}
 			s.Groups["all"] = &cluster.GroupHead{Group: g, Name: "all"}
-			s.SetHostInfo("aaaaaaaa", &cluster.HostInfo{Name: "h1", Boot: "1", Reboot: &cluster.RebootReport{Need: cluster.Need{State: cluster.NeedYes, Reasons: []string{"kernel"}}}}, time.Now())
 		})
 		f.hook("https://example.com")
 		_, stop := f.run(leader.Options{Poster: e})
@@ -244,13 +242,13 @@ func TestWindowIsSummedUp(t *testing.T) {
 		time.Sleep(time.Hour)
 		want := []string{
 			"h2: done: well",
-			"window night of 2000-01-01 02:00 UTC closed: 1 done, 1 held (h1 queued: group all lets no host reboot (max 0))",
+			"window night of 2000-01-01 02:00 UTC closed: 1 done, 1 held (aaaaaaaa queued: group all lets no host reboot (max 0))",
 		}
 		heard, _ := e.so()
 		if diff := cmp.Diff(want, heard); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
 		}
-		f.do(func(s *cluster.Snapshot) { s.SetHostInfo("aaaaaaaa", &cluster.HostInfo{Name: "h1", Boot: "1"}, time.Now()) })
+		f.says("aaaaaaaa", "1", cluster.RebootReport{})
 		time.Sleep(48 * time.Hour)
 		if heard, _ = e.so(); len(heard) != 2 {
 			t.Errorf("windows in which nothing was to be done said %q", heard[2:])

@@ -40,13 +40,14 @@ func (s *Storm) String() string {
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
 // judge looks at all absent hosts together. Hosts that are still only suspect count for
-// the brake. Hosts that went before the operator's last resume do not.
+// the brake. Hosts that went before the operator's last resume do not, and neither do those that are drained or
+// on their way through a reboot: that they go is no news.
 func (p *planner) judge() {
 	storm := Storm{Command: ResumeCommand}
 	dueOne := false
 	p.believe()
 	for _, h := range p.hosts {
-		if h.known && !h.removed {
+		if h.known && !h.removed && !excused(h.Host) {
 			storm.Known++
 		}
 		if h.Alive != nil {
@@ -67,6 +68,9 @@ func (p *planner) judge() {
 			continue
 		}
 		p.absent++
+		if excused(h.Host) {
+			continue
+		}
 		if p.resumed(h) {
 			storm.Known--
 			continue

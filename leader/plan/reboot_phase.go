@@ -54,8 +54,8 @@ func (c *coordinator) renew(h *host) bool {
 		return false
 	}
 	next := *g
-	next.Wish, next.Now, next.Soft, next.External = wish.ID, wish.Now, wish.Soft, wish.External
-	next.Cause, next.Times = asked(wish), 0
+	next.Wish, next.Need, next.Now, next.Soft, next.External = wish.ID, false, wish.Now, wish.Soft, wish.External
+	next.Cause, next.Times = asked(wish), 1
 	c.write(h, next, cmp.Or(next.Reason, next.Cause), h.bootingAt())
 	return true
 }
@@ -64,15 +64,16 @@ func (c *coordinator) renew(h *host) bool {
 func (c *coordinator) revoke(h *host) bool {
 	g, wish := h.Grant, h.Spec.Reboot
 	used := h.bootingAt() // compared, so that it is either used or taken back
-	if g.Wish != 0 && (wish == nil || wish.ID < g.Wish) {
+	anew := wish != nil && wish.ID > g.Wish
+	if !g.Need && (wish == nil || wish.ID < g.Wish) {
 		c.end(h, cluster.PhaseAbandoned, "the wish to reboot it was taken back", 0, used)
 		return true
 	}
-	if r := h.report(); g.Wish == 0 && wish == nil && r != nil && r.Need.State == cluster.NeedNo {
+	if r := h.report(); g.Need && !anew && r != nil && r.Need.State == cluster.NeedNo {
 		c.end(h, cluster.PhaseAbandoned, "nothing needs the reboot any more", 0, used)
 		return true
 	}
-	if g.Now || wish != nil && wish.Now {
+	if g.Now || anew && wish.Now {
 		return false
 	}
 	teams := c.charged(h)
@@ -83,7 +84,7 @@ func (c *coordinator) revoke(h *host) bool {
 	if c.terms(g.Groups).finish {
 		return false
 	}
-	if shut := c.shutOut(h, teams, g.Wish == 0 && wish == nil); shut != nil {
+	if shut := c.shutOut(h, teams, g.Need && !anew); shut != nil {
 		c.end(h, cluster.PhaseAbandoned, "its window closed before it could reboot; "+shut.reason, 0, used)
 		return true
 	}
@@ -106,13 +107,16 @@ func (c *coordinator) prepare(h *host) {
 		c.end(h, cluster.PhaseBlocked, wait.reason, c.terms(g.Groups).retry)
 	default:
 		c.say(h, deadline, wait.reason)
+		w := c.said[h]
+		w.hold = wait.word()
+		c.said[h] = w
 	}
 }
 
 // empty waits until a host's units have left it.
 func (c *coordinator) empty(h *host) {
 	left := c.left(h)
-	on, timeout := c.blockedGrant(h.Grant)
+	on, timeout := c.blockedBy(h.Grant)
 	deadline := h.GrantSeen.Add(timeout)
 	late := !c.now.Before(deadline)
 	switch {
@@ -132,6 +136,9 @@ func (c *coordinator) empty(h *host) {
 	}
 	w := c.said[h]
 	w.left = len(left)
+	if len(left) > 0 {
+		w.hold = HoldUnits
+	}
 	c.said[h] = w
 }
 

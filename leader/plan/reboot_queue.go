@@ -42,7 +42,7 @@ func (h *host) unserved() bool {
 		return true
 	}
 	tryAgain := g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned
-	return wish.ID == g.Wish && tryAgain && !h.unlocked()
+	return wish.ID == g.Wish && !g.Need && tryAgain && !h.unlocked()
 }
 
 // wants says that a host without a slot is to reboot.
@@ -68,7 +68,7 @@ func (c *coordinator) wantOf(h *host) *want {
 		w.stage = max(w.stage, t.stageOf(h))
 	}
 	for u, pl := range h.Placed {
-		if head := c.snap.Units[u]; head != nil && head.Spec.Target == units.Launched && pl.State != cluster.Gone && c.stays(head, h) == "" {
+		if head := c.snap.Units[u]; head != nil && head.Spec.Target == units.Launched && pl.State != cluster.Gone && c.stays(u, h) == "" {
 			w.units++
 		}
 	}
@@ -99,6 +99,8 @@ func (c *coordinator) queue(hosts []*host) []HostReboot {
 		if x == nil {
 			c.begin(w)
 			x = queued("it begins just now")
+		} else {
+			r.Hold = x.word()
 		}
 		r.Phase, r.Reason, r.Next = x.phase, x.reason, x.next
 		if x.who != nil {
@@ -166,26 +168,29 @@ func (c *coordinator) holds(w *want, line []*want) *hold {
 	if why := c.unsafe(h, false); why != "" {
 		return queued(why)
 	}
+	if why := c.overBudget(h); why != "" {
+		return queued(why).as(HoldBudget)
+	}
 	if x := c.staged(w, line); x != nil {
-		return x
+		return x.as(HoldSlots)
 	}
 	for _, t := range w.teams {
 		if why := c.lacksSlot(t, h, t.takers); why != "" {
-			x := queued(why)
+			x := queued(why).as(HoldSlots)
 			x.slot = true
 			return x
 		}
 	}
 	for _, t := range w.teams {
 		if before := t.behind; before != nil && before.rank() != w.rank() && len(t.takers)+1 >= c.max(t) {
-			x := queued(fmt.Sprintf("waits for its turn in group %s: %s is before it", t.Name, before.h.Name()))
+			x := queued(fmt.Sprintf("waits for its turn in group %s: %s is before it", t.Name, before.h.Name())).as(HoldSlots)
 			x.slot = true
 			return x
 		}
 	}
 	for _, st := range h.changed {
 		if st != cluster.Gone && st != 0 {
-			return queued("a unit was given to it just now")
+			return queued("a unit was given to it just now").as(HoldUnits)
 		}
 	}
 	return nil
@@ -214,10 +219,16 @@ func (c *coordinator) begin(w *want) {
 		Generation: c.snap.Revision, Phase: cluster.PhaseDraining, Groups: groups, Boot: boot, Cause: w.cause,
 		Checks: t.checks, Hooks: t.hooks, Wall: t.wall, Grace: t.grace, Began: c.stamp(), Times: 1, Etcd: w.member,
 	}
-	if wish := w.wish; wish != nil {
+	switch wish, was := w.wish, h.Grant; {
+	case wish != nil:
 		g.Wish, g.Now, g.Soft, g.External = wish.ID, wish.Now, wish.Soft, wish.External
-	} else if was := h.Grant; was != nil && was.Phase == cluster.PhaseDone && was.Wish == 0 && was.Cause == w.cause {
-		g.Times = was.Times + 1
+	case was == nil:
+		g.Need = true
+	default:
+		g.Need, g.Wish = true, was.Wish
+		if was.Need && was.Phase == cluster.PhaseDone && was.Cause == w.cause {
+			g.Times = was.Times + 1
+		}
 	}
 	c.begun[h] = true
 	for _, t := range w.teams {
@@ -229,11 +240,11 @@ func (c *coordinator) begin(w *want) {
 // loopsNow stops a host that needs the reboot still that it had again and again.
 func (c *coordinator) loopsNow(w *want) bool {
 	g := w.h.Grant
-	if w.wish != nil || g == nil || g.Phase != cluster.PhaseDone || g.Wish != 0 || g.Cause != w.cause || g.Times < c.terms(g.Groups).loops {
+	if w.wish != nil || g == nil || g.Phase != cluster.PhaseDone || !g.Need || g.Cause != w.cause || g.Times < c.terms(g.Groups).loops {
 		return false
 	}
 	c.end(w.h, cluster.PhaseLoop, fmt.Sprintf(
-		"it needs the reboot still that it had %d times; mend what asks for it, or type: flotilla reboot %s", g.Times, w.h.Name()), 0)
+		"it needs the reboot still that it had %s; mend what asks for it, or type: flotilla reboot %s", often(g.Times), w.h.Name()), 0)
 	c.planner.reboots = append(c.planner.reboots, c.standing(w.h))
 	return true
 }

@@ -47,6 +47,9 @@ func (w *world) rebootCommand(verb string, args []string) string {
 // agentCommand are those that speak for a host's agent.
 func (w *world) agentCommand(verb string, args []string) string {
 	h := w.snap.Hosts[hostID(args[0])]
+	if slices.Contains([]string{"before", "after", "refuse", "restored"}, verb) && h.Grant == nil {
+		return h.Name() + " has no grant\n"
+	}
 	switch verb {
 	case "before", "after": // h1 well|busy|red [reason]
 		v := &cluster.Verdict{Generation: h.Grant.Generation, Well: args[1] == "well", Busy: args[1] == "busy"}
@@ -102,6 +105,14 @@ func (w *world) agentCommand(verb string, args []string) string {
 		w.t.Fatalf("unknown command %q", verb)
 	}
 	return ""
+}
+
+// afterBoot is what is left of a report when the host boots.
+func afterBoot(r *cluster.RebootReport) *cluster.RebootReport {
+	if r == nil {
+		return nil
+	}
+	return &cluster.RebootReport{Need: r.Need, Skew: r.Skew}
 }
 
 func spoken(args []string) []string {

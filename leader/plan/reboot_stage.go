@@ -44,7 +44,7 @@ func contains(teams []*team, t *team) bool {
 // soaks says why a host of an earlier stage does not let the next stage begin.
 func (c *coordinator) soaks(w *want, t *team, h *host) *hold {
 	g := h.Grant
-	same := w.wish == nil && g.Wish == 0 || w.wish != nil && g.Wish == w.wish.ID // the same roll
+	same := w.wish == nil && g.Need || w.wish != nil && !g.Need && g.Wish == w.wish.ID // the same roll
 	switch {
 	case g.Phase.Holds():
 		return queued(c.earlier(t, h, c.takes(h)))

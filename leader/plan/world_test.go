@@ -64,6 +64,7 @@ func (w *world) revive(name string, booted bool) {
 	if booted {
 		w.boot++
 		info.Boot = fmt.Sprintf("boot-%d", w.boot)
+		info.Reboot = afterBoot(info.Reboot)
 	}
 	w.snap.SetHostInfo(h.ID, &info, w.now)
 	w.snap.SetAlive(h.ID, &cluster.Alive{Boot: info.Boot}, w.rev())
