@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"flotilla/cluster"
-	"flotilla/leader/plan"
-	"flotilla/units"
 )
 
 // Ailment is something that a person should mend.
@@ -161,11 +159,11 @@ func (x *examination) freeze(thing, thaw string, f *cluster.Freeze) {
 
 func (x *examination) group(g *cluster.GroupHead, hosts []*cluster.Host) {
 	thing := "group " + g.Name
-	if _, err := units.ParseSelector(g.Selector); g.Bad != "" || err != nil {
-		x.add(thing, "set it again, or remove it", "its hosts do not reboot: %s", cmp.Or(g.Bad, fmt.Sprint(err)))
+	if why := g.Unusable(); why != "" {
+		x.add(thing, "set it again, or remove it", "it cannot be used, and no host begins to reboot: %s", why)
 		return
 	}
-	if len(hosts) == 0 && g.Name != plan.DefaultGroup {
+	if len(hosts) == 0 && g.Name != defaultGroup {
 		x.add(thing, "flotilla list-machines -o wide shows the labels that there are", "no host has the labels %s", cmp.Or(g.Selector, "(all)"))
 	}
 	for _, name := range g.Windows {

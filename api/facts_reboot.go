@@ -140,5 +140,5 @@ func (f *facts) diffFreezes(next *facts, add adder) {
 	for _, name := range changed(f.groups, next.groups, cmp.Compare[cluster.GroupName]) {
 		diffFrozen(f.groups[name], next.groups[name], func(format string, args ...any) { add(EventReboot, "group "+name, "", format, args...) })
 	}
-	diffFrozen(f.frozen, next.frozen, func(format string, args ...any) { add(EventReboot, "all hosts", "", format, args...) })
+	diffFrozen(f.frozen, next.frozen, func(format string, args ...any) { add(EventReboot, allHosts, "", format, args...) })
 }

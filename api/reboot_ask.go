@@ -76,12 +76,22 @@ func checkUnlock(h *cluster.Host, ask Maybe[UnlockAsk]) error {
 func checkFreeze(thing string, ask Maybe[FreezeAsk], was *cluster.Freeze, now time.Time) error {
 	switch {
 	case ask.Given && ask.Value == nil && was == nil:
-		return Refuse(http.StatusConflict, "flotilla reboot status shows what is", "%s is not frozen", thing)
+		return Refuse(http.StatusConflict, "flotilla reboot status shows what is", "%s not frozen", isThing(thing))
 	case ask.Given && ask.Value != nil && !ask.Value.Until.IsZero() && !ask.Value.Until.After(now):
 		return Refuse(http.StatusBadRequest, "write a time to come, or none: until it is thawed", "freeze of %s until %s: that is over", thing, clock(ask.Value.Until))
 	}
 	return nil
 }
+
+func isThing(thing string) string {
+	if thing == allHosts {
+		return thing + " are"
+	}
+	return thing + " is"
+}
+
+// allHosts are what the policy is about.
+const allHosts = "all hosts"
 
 // freezeOf is what a patch makes of a freeze.
 func freezeOf(ask Maybe[FreezeAsk], was *cluster.Freeze, by cluster.Note) *cluster.Freeze {

@@ -9,30 +9,17 @@ import (
 	"time"
 
 	"flotilla/cluster"
-	"flotilla/leader/plan"
-	"flotilla/units"
 )
 
-// belongs are the hosts of each group, in the order of their ids. Groups that cannot be used have none.
+// defaultGroup is the group of the hosts that no other one selects.
+const defaultGroup = cluster.DefaultGroup
+
+// belongs are the hosts of each group, in the order of their ids.
 func belongs(c *cluster.Snapshot) map[cluster.GroupName][]*cluster.Host {
-	selectors := map[cluster.GroupName]units.Selector{}
-	out := map[cluster.GroupName][]*cluster.Host{plan.DefaultGroup: nil}
-	for name, g := range c.Groups {
-		out[name] = nil
-		if s, err := units.ParseSelector(g.Selector); err == nil && g.Bad == "" && name != plan.DefaultGroup {
-			selectors[name] = s
-		}
-	}
-	for _, h := range c.KnownHosts() {
-		found, labels := false, h.Labels()
-		for name, s := range selectors {
-			if s.Match(labels) {
-				found = true
-				out[name] = append(out[name], h)
-			}
-		}
-		if !found {
-			out[plan.DefaultGroup] = append(out[plan.DefaultGroup], h)
+	out := cluster.NewMembership(c).Members(c)
+	for name := range c.Groups {
+		if _, ok := out[name]; !ok {
+			out[name] = nil
 		}
 	}
 	return out
@@ -51,7 +38,7 @@ func groupViews(c *cluster.Snapshot, hosts []HostReboot, now time.Time) []Reboot
 		var spec cluster.Group
 		if head != nil {
 			spec = head.Group
-			g.Problem = head.Bad
+			g.Problem = head.Unusable()
 		}
 		g.Max, g.Windows, g.Freeze = spec.Max.Of(g.Hosts), spec.Windows, spec.Freeze
 		for _, h := range in[name] {

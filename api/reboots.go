@@ -236,7 +236,7 @@ func (s *Server) editPolicy(ctx context.Context, match int64, p PolicyPatch, by 
 		if was != nil {
 			next = *was
 		}
-		if err := checkFreeze("the cluster", p.Freeze, next.Freeze, now); err != nil {
+		if err := checkFreeze(allHosts, p.Freeze, next.Freeze, now); err != nil {
 			return nil, err
 		}
 		before := next
@@ -283,7 +283,10 @@ func (s *Server) patchGroup(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) freezeGroup(ctx context.Context, name string, match int64, p GroupPatch, by cluster.Note) (out RebootGroup, err error) {
 	now := s.opt.Now()
-	none := Refuse(http.StatusNotFound, "flotilla reboot status shows them", "no group %q", name)
+	none := noGroup(name)
+	if name == defaultGroup {
+		none = Refuse(http.StatusNotFound, "flotilla group set default makes it; flotilla reboot freeze holds all hosts up", "nobody made the group default")
+	}
 	known := false
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) { known = c.Groups[name] != nil })
 	if !known { // its name need not even be one

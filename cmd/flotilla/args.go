@@ -133,12 +133,14 @@ func refuseStray(c *cli.Context, path string, cmd *cli.Command) error {
 	if most > 0 {
 		what = cmd.ArgsUsage + " and nothing after it"
 	}
-	return usagef("%s takes %s, got %q: %s", path, what, c.Args().Get(most), cmp.Or(strayHint(path), "see flotilla help "+path))
+	return usagef("%s takes %s, got %q: %s", path, what, c.Args().Get(most), cmp.Or(strayHint(path, c.Args().Get(most)), "see flotilla help "+path))
 }
 
 // strayHint tells who gave a command an argument too many what was probably meant.
-func strayHint(path string) string {
+func strayHint(path, word string) string {
 	switch path {
+	case "reboot freeze", "reboot thaw":
+		return "write --host " + word
 	case "init":
 		return "flotilla join ADDRESS joins a cluster"
 	case "leave":
