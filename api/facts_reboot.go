@@ -56,7 +56,7 @@ func frozenFactOf(f *cluster.Freeze) frozenFact {
 	if f == nil {
 		return frozenFact{}
 	}
-	return frozenFact{noteFactOf(&f.By), f.Until}
+	return frozenFact{noteFactOf(&f.By), f.Until.UTC()}
 }
 
 func rebootFactOf(h *cluster.Host) rebootFact {

@@ -102,7 +102,7 @@ func freezeOf(ask Maybe[FreezeAsk], was *cluster.Freeze, by cluster.Note) *clust
 		return nil
 	}
 	by.Why = cmp.Or(ask.Value.Reason, by.Why)
-	return &cluster.Freeze{By: by, Until: ask.Value.Until}
+	return &cluster.Freeze{By: by, Until: ask.Value.Until.UTC()}
 }
 
 // applyReboots changes what the operator says of a host's reboots.
