@@ -67,14 +67,14 @@ func reboot(c *cli.Context) error {
 	if hosts, err = present(c, hosts, named); err != nil {
 		return err
 	}
-	f := newRoll(c)
+	f := newRoll(c, cl)
 	for _, h := range hosts {
-		f.ask(cl, h)
+		f.ask(h)
 	}
 	if c.Bool("no-wait") {
 		return f.outcome()
 	}
-	return f.follow(cl)
+	return f.follow()
 }
 
 // present are the hosts that can be asked. One that was named and cannot is an error; of those that a selector or
@@ -102,10 +102,10 @@ func present(c *cli.Context, hosts []api.Host, named bool) (out []api.Host, err 
 }
 
 // ask makes the request durable for one host. All hosts of a command share the id that the first one got.
-func (f *roll) ask(cl *api.Client, h api.Host) {
+func (f *roll) ask(h api.Host) {
 	c := f.c
 	ask := api.RebootAsk{Now: c.Bool("now"), Soft: c.Bool("soft"), Reason: c.String("reason"), ID: f.id}
-	got, err := cl.PatchHost(c.Context, h.ID, api.HostPatch{Reboot: api.Set(ask)})
+	got, err := f.cl.PatchHost(c.Context, h.ID, api.HostPatch{Reboot: api.Set(ask)})
 	if err != nil {
 		f.fail(h.Name, err.Error())
 		return
@@ -115,7 +115,7 @@ func (f *roll) ask(cl *api.Client, h api.Host) {
 		t.id = w.ID
 		f.id = cmp.Or(f.id, w.ID)
 	}
-	f.open[got.ID] = &t
+	f.open[got.ID], f.from = &t, max(f.from, got.Revision)
 	if c.Bool("no-wait") {
 		fmt.Fprintf(c.App.Writer, "%s: %s\n", got.Name, askedText(got))
 	}

@@ -30,15 +30,17 @@ type target struct {
 // roll is a command that follows reboots.
 type roll struct {
 	c      *cli.Context
+	cl     *api.Client
 	id     int64              // of the request
+	from   int64              // revision at which all requests are to be seen
 	open   map[string]*target // by host id
 	failed int
 	screenLine
 }
 
-func newRoll(c *cli.Context) *roll {
+func newRoll(c *cli.Context, cl *api.Client) *roll {
 	return &roll{
-		c: c, open: map[string]*target{},
+		c: c, cl: cl, open: map[string]*target{},
 		screenLine: screenLine{out: c.App.ErrWriter, person: isTerminal(os.Stderr)},
 	}
 }
@@ -47,7 +49,7 @@ func newRoll(c *cli.Context) *roll {
 var errAllDone = errors.New("all is done")
 
 // follow watches until every host is done or cannot be, over restarts of the daemon and changes of the leader.
-func (f *roll) follow(cl *api.Client) error {
+func (f *roll) follow() error {
 	ctx := f.c.Context
 	if d := f.c.Duration("timeout"); d > 0 {
 		var cancel context.CancelFunc
@@ -56,7 +58,7 @@ func (f *roll) follow(cl *api.Client) error {
 	}
 	said := false
 	for len(f.open) > 0 {
-		err := cl.WatchReboots(ctx, 0, func(l api.RebootLine) error {
+		err := f.cl.WatchReboots(ctx, f.from, func(l api.RebootLine) error {
 			said = false
 			f.see(l)
 			if len(f.open) == 0 {
@@ -148,13 +150,13 @@ func (f *roll) seeHost(t *target, h api.HostReboot) {
 		f.end(h, "gone from the cluster")
 		return
 	case t.waits && h.Wish < t.id:
-		if t.seen {
+		if t.seen && f.cancelled(h, t.id) {
 			f.end(h, "nobody asks it to reboot any more (it was cancelled)")
 		}
 		return
 	}
 	t.seen = true
-	if h.Phase != t.phase && (t.waits || !over(h)) {
+	if h.Phase != t.phase && !h.Phase.Ended() && (t.waits || !over(h)) {
 		f.clear()
 		fmt.Fprintf(f.c.App.Writer, "%s: %s: %s\n", h.Name, h.Phase, plain(h.Reason))
 	}
@@ -163,6 +165,12 @@ func (f *roll) seeHost(t *target, h api.HostReboot) {
 	if !t.waits && over(h) {
 		f.lookOver(h)
 	}
+}
+
+// cancelled asks again whether the request is gone: what another daemon planned may be older than the request.
+func (f *roll) cancelled(h api.HostReboot, id int64) bool {
+	now, err := f.cl.Host(f.c.Context, string(h.Host))
+	return err == nil && (now.Reboot == nil || now.Reboot.ID < id)
 }
 
 // over says that a reboot does not go on by itself.
