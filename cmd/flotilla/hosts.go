@@ -26,6 +26,8 @@ func hostCommands() []*cli.Command {
 			{Name: "resume", Usage: "move the units of the absent hosts after all", Flags: endpointFlags(), Action: failoverResume},
 		}},
 		rebalanceCommand(),
+		groupCommand(),
+		windowCommand(),
 	}
 }
 
