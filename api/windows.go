@@ -191,7 +191,7 @@ func (s *Server) unnamed(name string) (err error) {
 		if len(groups) > 1 {
 			of = "groups " + strings.Join(groups, ", ")
 		}
-		err = Refuse(http.StatusConflict, "flotilla group set "+groups[0]+" --window … names others first, --no-window none", "window %s is one of %s", name, of)
+		err = Refuse(http.StatusConflict, "flotilla group set "+groups[0]+" --window … names others first, --clear windows names none", "window %s is one of %s", name, of)
 	})
 	return err
 }

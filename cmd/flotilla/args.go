@@ -147,6 +147,8 @@ func strayHint(path, word string) string {
 		return "it is typed on the host that leaves"
 	case "list-machines":
 		return "flotilla status HOST shows one"
+	case "window set":
+		return "write the calendar in quotes: 'Sat *-*-* 02:00'"
 	}
 	return ""
 }

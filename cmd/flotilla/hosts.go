@@ -28,6 +28,8 @@ func hostCommands() []*cli.Command {
 		rebootCommand(),
 		doctorCommand(),
 		rebalanceCommand(),
+		groupCommand(),
+		windowCommand(),
 	}
 }
 

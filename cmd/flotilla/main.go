@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // for hosts without a time zone database: windows open at the same time whoever leads
 
 	"github.com/urfave/cli/v2"
 )

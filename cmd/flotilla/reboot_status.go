@@ -42,8 +42,8 @@ func rebootColumns() []column[api.HostReboot] {
 		{"age", func(h api.HostReboot, _ bool) string { return age(h.Since) }},
 		{"place", func(h api.HostReboot, _ bool) string { return number(h.Place) }},
 		{"left", func(h api.HostReboot, _ bool) string { return number(h.Left) }},
-		{"eta", func(h api.HostReboot, _ bool) string { return untilText(h.ETA) }},
-		{"next", func(h api.HostReboot, _ bool) string { return untilText(h.Next) }},
+		{"eta", func(h api.HostReboot, _ bool) string { return inText(h.ETA) }},
+		{"next", func(h api.HostReboot, _ bool) string { return inText(h.Next) }},
 		{"reason", func(h api.HostReboot, _ bool) string { return h.Reason }},
 		{"groups", func(h api.HostReboot, _ bool) string { return strings.Join(h.Groups, ",") }},
 		{"cause", func(h api.HostReboot, _ bool) string { return h.Cause }},
@@ -63,8 +63,8 @@ func phaseText(h api.HostReboot) string {
 	return "none"
 }
 
-// untilText is how long it is until then.
-func untilText(t time.Time) string {
+// inText is how long it is until then.
+func inText(t time.Time) string {
 	if d := time.Until(t); d > 0 {
 		return "in " + short1(d)
 	}
@@ -78,7 +78,7 @@ func whoText(n *cluster.Note) string {
 	return n.Who
 }
 
-func groupColumns() []column[api.RebootGroup] {
+func slotColumns() []column[api.RebootGroup] {
 	return []column[api.RebootGroup]{
 		{"group", func(g api.RebootGroup, _ bool) string { return g.Name }},
 		{"hosts", func(g api.RebootGroup, _ bool) string { return strconv.Itoa(g.Hosts) }},
@@ -96,7 +96,7 @@ func groupState(g api.RebootGroup) string {
 	case g.Halted != "":
 		return "halted: " + g.Halted
 	case g.Freeze.Holds(time.Now()):
-		return freezeText(g.Freeze)
+		return frozenText(g.Freeze)
 	case g.Max == 0:
 		return "its max is 0: nothing begins"
 	case !g.Until.IsZero():
@@ -109,8 +109,8 @@ func groupState(g api.RebootGroup) string {
 	return "its windows open no more"
 }
 
-// freezeText says who froze something, why and until when.
-func freezeText(f *cluster.Freeze) string {
+// frozenText says who froze something, why and until when.
+func frozenText(f *cluster.Freeze) string {
 	out := "frozen by " + f.By.Who
 	if !f.Until.IsZero() {
 		out += " until " + when(f.Until)
@@ -184,7 +184,7 @@ func printReboots(c *cli.Context, shown rebootsShown, one bool) error {
 	}
 	if len(shown.Groups) > 0 {
 		fmt.Fprintln(w)
-		if err := printTable(c, shown.Groups, groupColumns()); err != nil {
+		if err := printTable(c, shown.Groups, slotColumns()); err != nil {
 			return err
 		}
 	}
@@ -198,14 +198,14 @@ func printReboots(c *cli.Context, shown rebootsShown, one bool) error {
 func rebootNotices(shown rebootsShown) []string {
 	var out []string
 	if f := shown.Policy.Freeze; f.Holds(time.Now()) {
-		out = append(out, "all hosts are "+freezeText(f)+" (flotilla reboot thaw)")
+		out = append(out, "all hosts are "+frozenText(f)+" (flotilla reboot thaw)")
 	}
 	if p := shown.Policy; p.Trouble != "" {
 		out = append(out, fmt.Sprintf("the webhook did not take %s, the newest at %s: %s", countOf(p.Lost, "message"), when(p.Since), p.Trouble))
 	}
 	for _, h := range shown.Hosts {
 		if h.Freeze.Holds(time.Now()) {
-			out = append(out, fmt.Sprintf("%s is %s (flotilla reboot thaw --host %s)", h.Name, freezeText(h.Freeze), h.Name))
+			out = append(out, fmt.Sprintf("%s is %s (flotilla reboot thaw --host %s)", h.Name, frozenText(h.Freeze), h.Name))
 		}
 		for _, r := range h.Rivals {
 			out = append(out, fmt.Sprintf("%s: %s may reboot it without asking: %s (%s)", h.Name, r.Name, r.Why, r.Mend))
