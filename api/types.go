@@ -76,6 +76,12 @@ type Host struct {
 	Orphans  []string          `json:"orphans,omitempty"`
 	Revision int64             `json:"revision"`
 	Leader   bool              `json:"leader,omitempty"`
+
+	Reboot     *cluster.RebootWish `json:"reboot,omitempty"`     // the newest request that it reboot
+	Phase      cluster.Phase       `json:"phase,omitzero"`       // of its present or last reboot
+	Generation int64               `json:"generation,omitempty"` // of that
+	Served     int64               `json:"served,omitempty"`     // id of the request that it is for
+	Freeze     *cluster.Freeze     `json:"freeze,omitempty"`
 }
 
 // HostState is a host's state in one word.
@@ -104,6 +110,7 @@ type Cluster struct {
 
 	Etcd []EtcdMember `json:"etcd,omitempty"` // members of our etcd, by name; empty for one that is not ours
 
+	Reboots string   `json:"reboots,omitempty"` // what is going on or stuck, one sentence
 	Notices []string `json:"notices,omitempty"` // what a person should know: storm brake, frozen, orphans
 	Local   Local    `json:"local"`
 }
@@ -171,6 +178,10 @@ type HostPatch struct {
 	Labels map[string]*string `json:"labels,omitempty"`
 	Remove *bool              `json:"remove,omitempty"`
 	Why    string             `json:"why,omitempty"`
+
+	Reboot Maybe[RebootAsk] `json:"reboot,omitzero"` // null = it is not wanted any more
+	Unlock Maybe[UnlockAsk] `json:"unlock,omitzero"`
+	Freeze Maybe[FreezeAsk] `json:"freeze,omitzero"` // null = thawed
 }
 
 // Explanation answers "why is this as it is?" in sentences.
@@ -211,6 +222,7 @@ const (
 	EventHost   EventKind = "host"
 	EventLeader EventKind = "leader"
 	EventStorm  EventKind = "storm"
+	EventReboot EventKind = "reboot"
 )
 
 // LogEntry is one journal line.

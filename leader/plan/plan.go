@@ -46,6 +46,7 @@ const (
 	Update                 // new content, target or counters, in place
 	Stop                   // a tombstone
 	Forget                 // a tombstone that was carried out, or whose host was removed, is deleted
+	Grant                  // a host's reboot goes on by a phase, or its outcome is recorded
 )
 
 // String is the kind's word in logs and simulations.
@@ -63,6 +64,8 @@ func (k Kind) String() string {
 		return "stop"
 	case Forget:
 		return "forget"
+	case Grant:
+		return "grant"
 	default:
 		return fmt.Sprintf("kind(%d)", int(k))
 	}
@@ -90,11 +93,12 @@ type Refusal struct {
 // Result is what a plan comes to.
 type Result struct {
 	Decisions []Decision
-	Waiting   []Refusal // by unit name
-	Drains    []Drain   // by host id
-	Storm     *Storm    // set while the storm brake holds
-	Absent    int       // hosts that are known, absent and not removed
-	Next      time.Time // when the plan can change by itself; zero = only with the snapshot
+	Waiting   []Refusal    // by unit name
+	Drains    []Drain      // by host id
+	Reboots   []HostReboot // by host name
+	Storm     *Storm       // set while the storm brake holds
+	Absent    int          // hosts that are known, absent and not removed
+	Next      time.Time    // when the plan can change by itself; zero = only with the snapshot
 }
 
 // Plan decides what to do about the cluster as it is at now. It does not change the snapshot.
@@ -141,6 +145,7 @@ type planner struct {
 	conditions slab[cluster.Condition]
 	decisions  []Decision
 	waiting    []Refusal
+	reboots    []HostReboot
 }
 
 func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
@@ -195,6 +200,7 @@ func (p *planner) run() {
 	slices.Sort(drained)
 	p.pass(leaving, p.depart)
 	p.evacuate(drained)
+	p.coordinate()
 	p.rollOut()
 }
 
@@ -322,5 +328,8 @@ func (p *planner) refuse(u cluster.Unit, host cluster.HostID, format string, arg
 
 func (p *planner) result() Result {
 	slices.SortStableFunc(p.waiting, func(a, b Refusal) int { return strings.Compare(string(a.Unit), string(b.Unit)) })
-	return Result{Decisions: p.decisions, Waiting: p.waiting, Drains: p.drained(), Storm: p.storm, Absent: p.absent, Next: p.next}
+	return Result{
+		Decisions: p.decisions, Waiting: p.waiting, Drains: p.drained(), Reboots: p.reboots,
+		Storm: p.storm, Absent: p.absent, Next: p.next,
+	}
 }
