@@ -31,9 +31,12 @@ func (w *world) drain(name string, args ...string) {
 func (w *world) grant(name, phase string) {
 	if phase == "none" {
 		w.snap.DeleteGrant(hostID(name))
+		w.spec(name, func(s *cluster.HostSpec) { s.Reboot = nil })
 		return
 	}
-	g := cluster.Grant{Generation: 7, Groups: []string{"default"}}
+	w.spec(name, func(s *cluster.HostSpec) { s.Reboot = &cluster.RebootWish{ID: 1} })
+	g := cluster.Grant{Generation: 7, Groups: []string{"default"}, Wish: 1}
+	g.Boot, _ = w.snap.Hosts[hostID(name)].Boot()
 	if err := g.Phase.UnmarshalText([]byte(phase)); err != nil {
 		w.t.Fatal(err)
 	}
@@ -52,7 +55,9 @@ func (w *world) ends(u cluster.Unit) {
 // reports changes what a host says of reboots.
 func (w *world) reports(name string, r *cluster.RebootReport) {
 	info := *w.snap.Hosts[hostID(name)].Info
-	info.Reboot = r
+	if info.Reboot = r; r == nil {
+		info.Reboot = &cluster.RebootReport{}
+	}
 	w.snap.SetHostInfo(hostID(name), &info, w.now)
 	w.rev()
 }

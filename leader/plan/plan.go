@@ -17,6 +17,8 @@ type Options struct {
 	StormFraction float64       // failover pauses when more than this part of the hosts is absent; default 1/3
 	StormMin      int           // and at least so many; default 2
 	StormOff      bool          // no storm brake at all
+
+	Leader cluster.HostID `json:"-"` // the host that leads: of equals it reboots last; "" = not known
 }
 
 func (o Options) withDefaults() Options {
@@ -111,6 +113,14 @@ func Plan(snap *cluster.Snapshot, opt Options, now time.Time) Result {
 	return p.result()
 }
 
+// planUnits is Plan without a word about reboots, for trials in which no host reboots.
+func planUnits(snap *cluster.Snapshot, opt Options, now time.Time) Result {
+	p := newPlanner(snap, opt, now)
+	p.still = true
+	p.run()
+	return p.result()
+}
+
 // planner is one run of Plan.
 type planner struct {
 	snap *cluster.Snapshot
@@ -120,6 +130,7 @@ type planner struct {
 	storm  *Storm
 	absent int
 	next   time.Time
+	still  bool // no host reboots: a trial
 
 	followers map[cluster.Unit][]cluster.Unit // placed units by each unit they name in MachineOf
 	visit     map[cluster.Unit]bool           // of the running pass: false = begun, true = done
@@ -200,7 +211,9 @@ func (p *planner) run() {
 	slices.Sort(drained)
 	p.pass(leaving, p.depart)
 	p.evacuate(drained)
-	p.coordinate()
+	if !p.still {
+		p.coordinate()
+	}
 	p.rollOut()
 }
 

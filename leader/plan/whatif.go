@@ -103,25 +103,13 @@ type trial struct {
 	endless bool
 }
 
-// newTrial is one on a copy of the snapshot. No host reboots in it.
+// newTrial is one on a copy of the snapshot.
 func newTrial(snap *cluster.Snapshot, opt Options, now time.Time) *trial {
-	t := &trial{snap: snap.Clone(), opt: opt, now: now, left: map[cluster.Unit]string{}, got: map[cluster.Unit]string{}}
-	t.snap.Windows = map[cluster.GroupName]*cluster.WindowHead{}
-	for _, h := range t.snap.Hosts {
-		h.Spec.Reboot = nil
-	}
-	return t
+	return &trial{snap: snap.Clone(), opt: opt, now: now, left: map[cluster.Unit]string{}, got: map[cluster.Unit]string{}}
 }
 
 // plan is what a leader would decide, but for what it would decide of reboots.
-func (t *trial) plan() Result {
-	res := Plan(t.snap, t.opt, t.now)
-	res.Decisions = slices.DeleteFunc(res.Decisions, func(d Decision) bool {
-		o := &d.Orders
-		return len(o.Put)+len(o.Delete)+len(o.Forget)+len(o.Drop) == 0
-	})
-	return res
-}
+func (t *trial) plan() Result { return planUnits(t.snap, t.opt, t.now) }
 
 // mostRounds is more plans than a cluster needs to come to rest.
 const mostRounds = 5000
