@@ -29,6 +29,7 @@ type planned struct {
 	turns   map[cluster.HostID]plan.HostReboot
 	next    time.Time // when it can change by itself
 	reboots rebootsView
+	drains  map[cluster.HostID]*Draining // hosts that are drained
 }
 
 // Reasons depend on the time too (suspects, warm-up), so a plan is good for planFor. One
@@ -68,7 +69,7 @@ func (p *plans) at(c *cluster.Snapshot, opt Options) planned {
 func planFrom(c *cluster.Snapshot, opt plan.Options, now time.Time) planned {
 	r := plan.Plan(c, opt, now)
 	out := planned{
-		rev: c.Revision, storm: r.Storm, next: r.Next, reboots: viewReboots(c, r.Reboots, now),
+		rev: c.Revision, storm: r.Storm, next: r.Next, reboots: viewReboots(c, r.Reboots, now), drains: drainsOf(r),
 		waiting: make(map[cluster.Unit]plan.Refusal, len(r.Waiting)), pending: make(map[cluster.Unit]bool, len(r.Decisions)),
 		turns: make(map[cluster.HostID]plan.HostReboot, len(r.Reboots)),
 	}

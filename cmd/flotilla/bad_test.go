@@ -219,7 +219,7 @@ func TestBadInputs(t *testing.T) {
 	host := newBench(t, true)
 	empty := host.files(t)
 	n := 0
-	for _, table := range [][]badWords{badCommandLines(), badStray(), badHosts(), badUnits(), badRanges(), badCertificates(), badMembers()} {
+	for _, table := range [][]badWords{badCommandLines(), badStray(), badHosts(), badDrains(), badUnits(), badRanges(), badCertificates(), badMembers()} {
 		for _, bad := range table {
 			n++
 			before, err := c.Revision(t.Context())
