@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -20,11 +21,11 @@ type Endpoints struct {
 }
 
 // Follow keeps endpoints of the named units up to date until ctx ends. Of the daemons one is asked at a
-// time, the next one when it answers no more; until that one speaks what was known last holds. At says
-// where a unit listens, as host:port, given its name and the address of its host.
-func Follow(ctx context.Context, daemons []*api.Client, names []string, at func(unit, host string) string) *Endpoints {
+// time, the next one when it answers no more; until that one speaks what was known last holds. Port says
+// where a unit of that name listens on its host.
+func Follow(ctx context.Context, daemons []*api.Client, names []string, port func(unit string) string) *Endpoints {
 	e := &Endpoints{}
-	go e.follow(ctx, daemons, names, at)
+	go e.follow(ctx, daemons, names, port)
 	return e
 }
 
@@ -35,7 +36,7 @@ func (e *Endpoints) List() []string {
 	return e.list
 }
 
-func (e *Endpoints) follow(ctx context.Context, daemons []*api.Client, names []string, at func(unit, host string) string) {
+func (e *Endpoints) follow(ctx context.Context, daemons []*api.Client, names []string, port func(unit string) string) {
 	known := map[string]api.Unit{}
 	rest := time.NewTimer(0)
 	defer rest.Stop()
@@ -48,7 +49,7 @@ func (e *Endpoints) follow(ctx context.Context, daemons []*api.Client, names []s
 		// Why a watch ended is of no use here: another daemon is asked in any case.
 		_ = daemons[n%len(daemons)].WatchUnits(ctx, names, 0, func(u api.Unit) error {
 			known[u.Name] = u
-			e.set(known, at)
+			e.set(known, port)
 			return nil
 		})
 		rest.Reset(again)
@@ -56,12 +57,13 @@ func (e *Endpoints) follow(ctx context.Context, daemons []*api.Client, names []s
 }
 
 // set makes the list anew; a list that was given out stays as it is.
-func (e *Endpoints) set(known map[string]api.Unit, at func(unit, host string) string) {
+func (e *Endpoints) set(known map[string]api.Unit, port func(unit string) string) {
 	var list []string
 	for name, u := range known {
 		for _, i := range u.Instances {
-			if serves(i) {
-				list = append(list, at(name, i.Address))
+			host, _, err := net.SplitHostPort(i.Address) // of its daemon
+			if err == nil && serves(i) {
+				list = append(list, net.JoinHostPort(host, port(name)))
 			}
 		}
 	}

@@ -65,7 +65,7 @@ func TestFollow(t *testing.T) {
 		}
 		daemons = append(daemons, d)
 	}
-	e := Follow(ctx, daemons, []string{"web@1.service", "web@2.service"}, func(unit, _ string) string { return unit })
+	e := Follow(ctx, daemons, []string{"web@1.service", "web@2.service"}, func(unit string) string { return "808" + unit[4:5] })
 	change := func(target units.Target, names ...string) {
 		t.Helper()
 		text := "[Service]\nExecStart=/bin/true\n"
@@ -95,8 +95,8 @@ func TestFollow(t *testing.T) {
 	}
 	await()
 	change(units.Launched, "web@1.service", "web@2.service")
-	await("web@1.service", "web@2.service")
+	await("127.0.0.1:8081", "127.0.0.1:8082")
 	end()
 	change(units.Inactive, "web@1.service")
-	await("web@2.service")
+	await("127.0.0.1:8082")
 }
