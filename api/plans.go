@@ -27,6 +27,7 @@ type planned struct {
 	pending map[cluster.Unit]bool // the leader will decide on them next
 	storm   *plan.Storm
 	next    time.Time // when it can change by itself
+	reboots rebootsView
 }
 
 // Reasons depend on the time too (suspects, warm-up), so a plan is good for planFor. One
@@ -66,7 +67,7 @@ func (p *plans) at(c *cluster.Snapshot, opt Options) planned {
 func planFrom(c *cluster.Snapshot, opt plan.Options, now time.Time) planned {
 	r := plan.Plan(c, opt, now)
 	out := planned{
-		rev: c.Revision, storm: r.Storm, next: r.Next,
+		rev: c.Revision, storm: r.Storm, next: r.Next, reboots: viewReboots(c, r.Reboots, now),
 		waiting: make(map[cluster.Unit]plan.Refusal, len(r.Waiting)), pending: make(map[cluster.Unit]bool, len(r.Decisions)),
 	}
 	for _, d := range r.Decisions {

@@ -51,6 +51,13 @@ type Store interface {
 	ResumeFailover(ctx context.Context, by cluster.Note) error
 	AcceptStore(ctx context.Context, by cluster.Note) (note string, err error)
 	StopOrphan(ctx context.Context, w cluster.Where, by cluster.Note) (int64, error)
+	// EditGroup changes a group on its newest value; nil is none. It compares ifMatch with the value's
+	// revision before; 0 = any. It returns the store's revision.
+	EditGroup(ctx context.Context, name cluster.GroupName, ifMatch int64, edit func(*cluster.Group) (*cluster.Group, error)) (int64, error)
+	// EditWindow is EditGroup for a window.
+	EditWindow(ctx context.Context, name cluster.GroupName, ifMatch int64, edit func(*cluster.Window) (*cluster.Window, error)) (int64, error)
+	// EditRebootPolicy is EditGroup for what holds for all groups.
+	EditRebootPolicy(ctx context.Context, ifMatch int64, edit func(*cluster.RebootPolicy) (*cluster.RebootPolicy, error)) (int64, error)
 }
 
 // Tokens mints join tokens.

@@ -75,6 +75,9 @@ func (p *Phase) UnmarshalText(b []byte) error {
 // Holds says whether a host in this phase holds a slot, and is closed to new units.
 func (p Phase) Holds() bool { return p >= PhaseDraining && p <= PhaseSettling }
 
+// Ended says whether a reboot in this phase is over, whatever came of it.
+func (p Phase) Ended() bool { return p >= PhaseDone }
+
 // Away says whether a host in this phase is expected to be absent: it used its grant, or may be about to.
 func (p Phase) Away() bool { return p == PhaseGranted || p == PhaseRebooting }
 
@@ -263,6 +266,18 @@ type Record struct {
 	Ended      time.Time `json:"ended"`
 	Away       float64   `json:"away,omitempty"`    // seconds from use of the grant to the host's return, as the leader saw them
 	Unasked    bool      `json:"unasked,omitempty"` // the host rebooted without a grant
+
+	Rev int64 `json:"-"` // mod revision: when it was recorded
+}
+
+// Notified says how far the leader told what became of reboots (key notified). It goes on from there, so
+// that each outcome is told at least once, whoever leads. Empty while there is no webhook.
+type Notified struct {
+	Record  int64                   `json:"record,omitempty"`  // Rev of the newest record that was told, or given up
+	Windows map[GroupName]time.Time `json:"windows,omitempty"` // end of each window's newest opening that was summed up
+	Lost    int                     `json:"lost,omitempty"`    // messages that were given up
+	Trouble string                  `json:"trouble,omitempty"` // why the newest one that was given up was
+	Since   time.Time               `json:"since,omitzero"`    // when that was; clock of the leader
 }
 
 // HistoryKey names one Record.

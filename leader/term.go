@@ -173,7 +173,7 @@ func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, fail
 	}
 	l.metrics.stale.Add(float64(stale))
 	var facts []any
-	for k := plan.Place; k <= plan.Forget; k++ {
+	for k := plan.Place; k <= plan.Grant; k++ {
 		if made[k] > 0 {
 			l.metrics.decisions.WithLabelValues(k.String()).Add(float64(made[k]))
 			facts = append(facts, k.String(), made[k])

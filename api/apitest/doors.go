@@ -155,12 +155,16 @@ func (a *agent) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	info := cluster.HostInfo{
+	info := a.info()
+	return a.store.Report(ctx, a.lease, &info, nil, nil)
+}
+
+func (a *agent) info() cluster.HostInfo {
+	return cluster.HostInfo{
 		Boot: boot, Name: a.host.Name, Address: a.host.Address, Version: Version, OS: "Debian", Systemd: 257,
 		Runtimes: map[string]string{"docker": "26.1", "podman": "5.4"}, CPUs: 8, Memory: 16 << 30,
 		Labels: map[string]string{"host": a.host.Name},
 	}
-	return a.store.Report(ctx, a.lease, &info, nil, nil)
 }
 
 func (a *agent) run(ctx context.Context) error {
@@ -284,6 +288,23 @@ func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
 		st.State.Active, st.State.Sub = "active", "running"
 	}
 	return st
+}
+
+// Reboots has a host's agent say that of reboots.
+func (c *Cluster) Reboots(ctx context.Context, h *Host, r cluster.RebootReport) error {
+	info := h.agent.info()
+	info.Reboot = &r
+	return c.Store.Report(ctx, h.agent.lease, &info, nil, nil)
+}
+
+// Order writes as the leader would: a grant, a record of the history.
+func (c *Cluster) Order(ctx context.Context, o cluster.Orders) error {
+	_, term, err := c.Store.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	_, errs := c.Store.Apply(ctx, term, []cluster.Orders{o})
+	return errs[0]
 }
 
 // Stop ends a host's agent's sign of life: the host is absent.

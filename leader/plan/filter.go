@@ -16,7 +16,7 @@ const (
 	isRemoved
 	isAbsent
 	isSilent
-	isCordoned
+	isShut
 	isOtherMachine
 	lacksLabel
 	lacksRuntime
@@ -45,7 +45,7 @@ type candidate struct {
 	fewest    []int   // for each label of Spread=: of its family where fewest are; nil until asked for
 	stands    bool    // it occupies a host itself
 	yields    bool    // another unit may replace it
-	keeps     bool    // it already runs where it is placed: an orphan is adopted even on a cordoned host
+	keeps     bool    // it already runs where it is placed: an orphan is adopted even on a host that is shut
 }
 
 func (p *planner) candidate(head *cluster.UnitHead) *candidate {
@@ -84,8 +84,8 @@ func (p *planner) check(c *candidate, h *host) filter {
 		return isAbsent
 	case !h.ready:
 		return isSilent
-	case h.Spec.Cordon != nil && !c.keeps:
-		return isCordoned
+	case h.shut != open && !c.keeps:
+		return isShut
 	}
 	if f := p.static(c.req, h); f != fits {
 		return f

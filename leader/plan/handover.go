@@ -9,11 +9,12 @@ import (
 
 // departure is a unit that is to leave a living host, if another takes it.
 type departure struct {
-	pl     *cluster.Placed
-	reason string // in words
-	first  bool   // it starts on the other host before it stops here
-	wished bool   // by its user
-	fell   bool   // it failed here
+	pl      *cluster.Placed
+	reason  string // in words
+	first   bool   // it starts on the other host before it stops here
+	wished  bool   // by its user
+	fell    bool   // it failed here
+	drained bool   // its host is
 }
 
 // startsFirst says that a unit runs on its next host before it leaves a living one. A fenced unit never
@@ -32,14 +33,15 @@ func (p *planner) restless(head *cluster.UnitHead, h *host, pl *cluster.Placed) 
 	return pl.Tries > 0 || shifted(head, pl) || p.gaveUp(head, h, pl)
 }
 
-// wishes says whether a unit on a host that suits it leaves all the same: its user wants it to, or it
-// failed there and asks for another host.
+// wishes says whether a unit on a host that suits it leaves all the same: its user wants it to, its host is
+// drained, or it failed there and asks for another host.
 func (p *planner) wishes(head *cluster.UnitHead, h *host, pl *cluster.Placed) bool {
 	switch {
 	case shifted(head, pl):
 		p.leaving[head.Name] = departure{
 			pl: pl, reason: "its user wants it to leave host " + h.Name(), first: startsFirst(head, pl), wished: true,
 		}
+	case p.drains(head, h, pl):
 	case p.gaveUp(head, h, pl) && !p.differs(pl, head):
 		p.leaving[head.Name] = departure{pl: pl, reason: p.failures(head, h), fell: true}
 	default:
@@ -61,6 +63,8 @@ func (p *planner) depart(u cluster.Unit) {
 	to, reason, why := p.choose(head)
 	p.avoid = nil
 	switch {
+	case why != "" && d.drained:
+		p.strand(head, d, why)
 	case why != "":
 		p.stay(head, d, false, p.orLater(head, d, "no other host takes it: "+why))
 	case d.first:
@@ -84,7 +88,7 @@ func (p *planner) held(head *cluster.UnitHead, d departure) (why string, stuck b
 		}
 		return "", false
 	}
-	if from := p.byID[d.pl.Host]; d.wished && crewOf(head) != "" && p.runsAt(head.Name, from) {
+	if from := p.byID[d.pl.Host]; (d.wished || d.drained && !p.drainOf(from).hurry) && crewOf(head) != "" && p.runsAt(head.Name, from) {
 		if c := p.muster(head); !c.spare(head, p.cost(head.Name, from)) {
 			b := c.blocker(d.pl)
 			return "waits for " + p.awaited(b, head), b.stuck()
@@ -128,9 +132,10 @@ func (p *planner) takeOver(head *cluster.UnitHead, d departure, to *host, reason
 func (p *planner) stopFor(head *cluster.UnitHead, d departure, to *host) {
 	from := p.byID[d.pl.Host]
 	tomb := p.tombstone(d.pl, d.reason)
-	if d.wished {
+	switch {
+	case d.wished:
 		tomb.Shift = cluster.Shift{From: from.ID, Generation: d.pl.Generation}
-	} else {
+	case d.fell:
 		tomb.Tries = 1 + max(p.setbacks(head), d.pl.Tries)
 	}
 	p.stopAs(tomb, aliveAt(from), aliveAt(to))

@@ -46,6 +46,7 @@ const (
 	Update                 // new content, target or counters, in place
 	Stop                   // a tombstone
 	Forget                 // a tombstone that was carried out, or whose host was removed, is deleted
+	Grant                  // a host's reboot goes on by a phase, or its outcome is recorded
 )
 
 // String is the kind's word in logs and simulations.
@@ -63,6 +64,8 @@ func (k Kind) String() string {
 		return "stop"
 	case Forget:
 		return "forget"
+	case Grant:
+		return "grant"
 	default:
 		return fmt.Sprintf("kind(%d)", int(k))
 	}
@@ -90,10 +93,11 @@ type Refusal struct {
 // Result is what a plan comes to.
 type Result struct {
 	Decisions []Decision
-	Waiting   []Refusal // by unit name
-	Storm     *Storm    // set while the storm brake holds
-	Absent    int       // hosts that are known, absent and not removed
-	Next      time.Time // when the plan can change by itself; zero = only with the snapshot
+	Waiting   []Refusal    // by unit name
+	Reboots   []HostReboot // by host name
+	Storm     *Storm       // set while the storm brake holds
+	Absent    int          // hosts that are known, absent and not removed
+	Next      time.Time    // when the plan can change by itself; zero = only with the snapshot
 }
 
 // Plan decides what to do about the cluster as it is at now. It does not change the snapshot.
@@ -125,17 +129,19 @@ type planner struct {
 	refusals  map[string]refusal              // by what units have in common; see alike
 	several   map[string]bool                 // by MachineID: it names more than one host
 
-	leaving map[cluster.Unit]departure      // units that are to leave a living host if another takes them
-	avoid   *host                           // the one that is left, while its unit looks for another
-	spare   *candidate                      // for the next unit that looks for a host
-	home    cluster.Unit                    // may return to the host that its user wanted it to leave
-	rolls   []roll                          // changes that must not take too many down at once
-	roster  map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
+	leaving  map[cluster.Unit]departure      // units that are to leave a living host if another takes them
+	stranded map[cluster.Unit]bool           // of those, units on a drained host that no other takes
+	avoid    *host                           // the one that is left, while its unit looks for another
+	spare    *candidate                      // for the next unit that looks for a host
+	home     cluster.Unit                    // may return to the host that its user wanted it to leave
+	rolls    []roll                          // changes that must not take too many down at once
+	roster   map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
 
 	puts       slab[cluster.Placed]
 	conditions slab[cluster.Condition]
 	decisions  []Decision
 	waiting    []Refusal
+	reboots    []HostReboot
 }
 
 func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
@@ -149,6 +155,7 @@ func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
 		refusals:  map[string]refusal{},
 		several:   map[string]bool{},
 		leaving:   map[cluster.Unit]departure{},
+		stranded:  map[cluster.Unit]bool{},
 	}
 	p.judge()
 	return p
@@ -179,6 +186,7 @@ func (p *planner) run() {
 	p.pass(homeless, p.place)
 	slices.Sort(leaving)
 	p.pass(leaving, p.depart)
+	p.coordinate()
 	p.rollOut()
 }
 
@@ -249,7 +257,7 @@ func (p *planner) clean(head *cluster.UnitHead, h *host, pl *cluster.Placed) boo
 	switch {
 	case head.Spec.Target == units.Inactive, head.File == nil, head.Bad != "",
 		req.Global, len(req.MachineOf) > 0, len(req.Conflicts) > 0,
-		h.Alive == nil, h.removed, pl.State == cluster.Gone, p.differs(pl, head), p.restless(head, h, pl):
+		h.Alive == nil, h.removed, h.leaves, pl.State == cluster.Gone, p.differs(pl, head), p.restless(head, h, pl):
 		return false
 	}
 	return req.MachineID == "" && len(req.Metadata) == 0 || !h.ready || p.pinned(req, h) == fits
@@ -297,5 +305,5 @@ func (p *planner) refuse(u cluster.Unit, host cluster.HostID, format string, arg
 
 func (p *planner) result() Result {
 	slices.SortStableFunc(p.waiting, func(a, b Refusal) int { return strings.Compare(string(a.Unit), string(b.Unit)) })
-	return Result{Decisions: p.decisions, Waiting: p.waiting, Storm: p.storm, Absent: p.absent, Next: p.next}
+	return Result{Decisions: p.decisions, Waiting: p.waiting, Reboots: p.reboots, Storm: p.storm, Absent: p.absent, Next: p.next}
 }

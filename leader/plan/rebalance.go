@@ -97,7 +97,7 @@ func (r *balancer) wished() {
 // targets are the hosts that may take a unit.
 func (r *balancer) targets() {
 	for _, h := range r.hosts {
-		if h.ready && !h.removed && h.Spec.Cordon == nil {
+		if h.ready && !h.removed && h.shut == open {
 			r.open = append(r.open, h)
 		}
 	}
