@@ -8,25 +8,46 @@ import (
 	"time"
 
 	"flotilla/api"
+	"flotilla/cluster"
 )
 
 // again is how long a lost watch rests before the next daemon is asked.
 const again = 100 * time.Millisecond
 
-// Endpoints are the addresses where a family of units can be reached now, as a router knows them: by a
-// watch of the API, and by nothing else.
+// Endpoints are the addresses where a family of units can be reached now, as a router knows them: by
+// watches of the API, and by nothing else.
 type Endpoints struct {
-	mu   sync.Mutex
-	list []string
+	port func(unit string) string
+
+	mu      sync.Mutex
+	units   map[string]api.Unit
+	leaving map[string]bool // hosts that are about to reboot, or are at it
+	list    []string
 }
 
 // Follow keeps endpoints of the named units up to date until ctx ends. Of the daemons one is asked at a
 // time, the next one when it answers no more; until that one speaks what was known last holds. Port says
 // where a unit of that name listens on its host.
 func Follow(ctx context.Context, daemons []*api.Client, names []string, port func(unit string) string) *Endpoints {
-	e := &Endpoints{}
-	go e.follow(ctx, daemons, names, port)
+	e := &Endpoints{port: port, units: map[string]api.Unit{}, leaving: map[string]bool{}}
+	go watch(ctx, daemons, func(d *api.Client) error { return d.WatchUnits(ctx, names, 0, e.hearUnit) })
+	go watch(ctx, daemons, func(d *api.Client) error { return d.WatchReboots(ctx, 0, e.hearReboot) })
 	return e
+}
+
+// watch asks one daemon after another until ctx ends.
+func watch(ctx context.Context, daemons []*api.Client, ask func(*api.Client) error) {
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-rest.C:
+		}
+		_ = ask(daemons[n%len(daemons)]) // why it ended is of no use: another daemon is asked in any case
+		rest.Reset(again)
+	}
 }
 
 // List is where requests may go now, sorted.
@@ -36,41 +57,48 @@ func (e *Endpoints) List() []string {
 	return e.list
 }
 
-func (e *Endpoints) follow(ctx context.Context, daemons []*api.Client, names []string, port func(unit string) string) {
-	known := map[string]api.Unit{}
-	rest := time.NewTimer(0)
-	defer rest.Stop()
-	for n := 0; ; n++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-rest.C:
-		}
-		// Why a watch ended is of no use here: another daemon is asked in any case.
-		_ = daemons[n%len(daemons)].WatchUnits(ctx, names, 0, func(u api.Unit) error {
-			known[u.Name] = u
-			e.set(known, port)
-			return nil
-		})
-		rest.Reset(again)
-	}
+func (e *Endpoints) hearUnit(u api.Unit) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.units[u.Name] = u
+	e.choose()
+	return nil
 }
 
-// set makes the list anew; a list that was given out stays as it is.
-func (e *Endpoints) set(known map[string]api.Unit, port func(unit string) string) {
-	var list []string
-	for name, u := range known {
+func (e *Endpoints) hearReboot(l api.RebootLine) error {
+	if l.Host == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.leaving[string(l.Host.Host)] = leaves(l.Host.Phase)
+	e.choose()
+	return nil
+}
+
+// choose makes the list anew; one that was given out stays as it is. What is on a host that leaves is only
+// taken while there is nothing else. The caller holds the lock.
+func (e *Endpoints) choose() {
+	var stay, leave []string
+	for name, u := range e.units {
 		for _, i := range u.Instances {
 			host, _, err := net.SplitHostPort(i.Address) // of its daemon
-			if err == nil && serves(i) {
-				list = append(list, net.JoinHostPort(host, port(name)))
+			if err != nil || !serves(i) {
+				continue
+			}
+			at := net.JoinHostPort(host, e.port(name))
+			if e.leaving[i.Host] {
+				leave = append(leave, at)
+			} else {
+				stay = append(stay, at)
 			}
 		}
 	}
-	slices.Sort(list)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.list = list
+	e.list = stay
+	if len(stay) == 0 {
+		e.list = leave
+	}
+	slices.Sort(e.list)
 }
 
 // serves says whether a copy of a unit may be sent requests: it is up, its host's word can be believed, and
@@ -78,3 +106,6 @@ func (e *Endpoints) set(known map[string]api.Unit, port func(unit string) string
 func serves(i api.Instance) bool {
 	return i.Order == "launched" && i.Active == "active" && !i.Orphan
 }
+
+// leaves says whether a host in this phase is about to reboot, or is at it.
+func leaves(p cluster.Phase) bool { return p >= cluster.PhaseDraining && p <= cluster.PhaseOverdue }

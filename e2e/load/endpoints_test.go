@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -9,6 +10,8 @@ import (
 
 	"flotilla/api"
 	"flotilla/api/apitest"
+	"flotilla/cluster"
+	"flotilla/leader/plan"
 	"flotilla/units"
 )
 
@@ -29,6 +32,37 @@ func TestServes(t *testing.T) {
 	} {
 		if got := serves(c.i); got != c.want {
 			t.Errorf("%s: serves() = %t, want %t", c.name, got, c.want)
+		}
+	}
+}
+
+// TestLeaving: what is on a host that is about to reboot gets requests only while there is nothing else.
+func TestLeaving(t *testing.T) {
+	e := &Endpoints{port: func(string) string { return "80" }, units: map[string]api.Unit{}, leaving: map[string]bool{}}
+	for _, host := range []string{"a", "b"} {
+		u := api.Unit{Name: "web@" + host, Instances: []api.Instance{{Host: host, Address: host + ":7117", Order: "launched", Active: "active"}}}
+		if err := e.hearUnit(u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		host  string
+		phase cluster.Phase
+		want  []string
+	}{
+		{"a", cluster.PhaseQueued, []string{"a:80", "b:80"}},
+		{"a", cluster.PhaseDraining, []string{"b:80"}},
+		{"a", cluster.PhaseGranted, []string{"b:80"}},
+		{"b", cluster.PhaseDraining, []string{"a:80", "b:80"}},
+		{"b", cluster.PhaseAbandoned, []string{"b:80"}},
+		{"a", cluster.PhaseReturning, []string{"a:80", "b:80"}},
+	} {
+		line := api.RebootLine{Host: &api.HostReboot{HostReboot: plan.HostReboot{Host: cluster.HostID(step.host), Phase: step.phase}}}
+		if err := errors.Join(e.hearReboot(line), e.hearReboot(api.RebootLine{})); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.List(); !slices.Equal(got, step.want) {
+			t.Errorf("%s is %s: endpoints are %q, want %q", step.host, step.phase, got, step.want)
 		}
 	}
 }
