@@ -44,7 +44,7 @@ var rooms = map[string]room{
 	"daemon/doors":              {"wiring", []string{"agent", "agent/systemd", "cluster", "units"}},
 	"sim":                       {"wiring", []string{"daemon/doors", "units", "cluster", "leader/plan", "leader", "agent", "cluster/store", "cluster/store/memory", "agent/systemd", "agent/systemd/fake"}},
 	"cmd/flotilla":              {"wiring", []string{"daemon", "api", "members", "install", "units", "templates", "cluster", "leader/plan", "agent/systemd"}},
-	"e2e/testbed":               {"proof", []string{"e2e/hosts", "e2e/load", "api"}},
+	"e2e/testbed":               {"proof", []string{"e2e/hosts", "e2e/load", "api", "cluster"}},
 	"e2e/load":                  {"proof", []string{"api", "cluster"}},
 	"e2e":                       {"proof", []string{"e2e/testbed", "e2e/hosts", "e2e/load", "api", "cluster", "units"}},
 	"e2e/hosts":                 {"proof", nil},
