@@ -66,6 +66,7 @@ type HostInfo struct {
 	Memory   int64             `json:"memory,omitempty"`   // bytes
 	Reserved int64             `json:"reserved,omitempty"` // bytes of Memory that units may not have
 	Labels   map[string]string `json:"labels,omitempty"`   // from the agent's flags
+	Etcd     string            `json:"etcd,omitempty"`     // of its etcd member: "" = it has none, "healthy", or why it is not
 	Reboot   *RebootReport     `json:"reboot,omitempty"`
 }
 

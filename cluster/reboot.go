@@ -106,6 +106,9 @@ type Grant struct {
 	Began      time.Time     `json:"began"`              // of the reboot; clock of the leader, shown, never compared
 	Since      time.Time     `json:"since"`              // of the phase; the same
 	Times      int           `json:"times,omitempty"`    // reboots in a row for the same cause, this one counted
+	Etcd       bool          `json:"etcd,omitempty"`     // the host had a member of etcd when it began
+	Away       time.Duration `json:"away,omitempty"`     // from PhaseRebooting to PhaseReturning, as the leader saw them; nanoseconds
+	Pause      time.Duration `json:"pause,omitempty"`    // of a reboot that is over: until the host is tried again by itself; nanoseconds
 }
 
 // Granting is a Grant in a View, with the revision that using it compares.
@@ -266,6 +269,7 @@ type Record struct {
 	Ended      time.Time `json:"ended"`
 	Away       float64   `json:"away,omitempty"`    // seconds from use of the grant to the host's return, as the leader saw them
 	Unasked    bool      `json:"unasked,omitempty"` // the host rebooted without a grant
+	Boot       Boot      `json:"boot,omitzero"`     // the run of the host that ended, or was to
 
 	Rev int64 `json:"-"` // mod revision: when it was recorded
 }

@@ -52,6 +52,14 @@ func (p *planner) judge() {
 		if h.Alive != nil {
 			continue
 		}
+		if until, ok := p.excused(h); ok && h.known {
+			if h.believed = until; p.now.Before(until) {
+				p.wake(until)
+			}
+			p.absent++
+			storm.Known--
+			continue
+		}
 		h.due = h.removed || !p.now.Before(h.believed)
 		if !h.known && len(h.Placed) == 0 {
 			continue
@@ -103,8 +111,9 @@ func (p *planner) since(h *host) time.Time {
 func (p *planner) believe() {
 	var seen []*host
 	for _, h := range p.hosts {
+		_, excused := p.excused(h)
 		switch since := p.since(h); {
-		case h.Alive != nil:
+		case h.Alive != nil || excused:
 		case h.AbsentRev != 0 && !since.Before(p.snap.Watched):
 			seen = append(seen, h)
 		case since.Before(p.snap.Watched):
@@ -172,6 +181,9 @@ func (p *planner) failover(u cluster.Unit) {
 func absence(p *planner, h *host) string {
 	if h.removed {
 		return fmt.Sprintf("host %s was removed", h.Name())
+	}
+	if _, ok := p.excused(h); ok {
+		return fmt.Sprintf("host %s reboots, and is away since %s", h.Name(), clock(p.since(h)))
 	}
 	return fmt.Sprintf("host %s is absent since %s", h.Name(), clock(p.since(h)))
 }

@@ -17,6 +17,8 @@ type Options struct {
 	StormFraction float64       // failover pauses when more than this part of the hosts is absent; default 1/3
 	StormMin      int           // and at least so many; default 2
 	StormOff      bool          // no storm brake at all
+
+	Leader cluster.HostID `json:"-"` // the host that leads: of equals it reboots last; "" = not known
 }
 
 func (o Options) withDefaults() Options {

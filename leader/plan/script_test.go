@@ -23,6 +23,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios print back i
 // print, an empty line. Lines that begin with # are kept.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
+	reboots, _ := filepath.Glob("testdata/reboot/*.txt")
+	files = append(files, reboots...)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("scenarios: %v, %v", files, err)
 	}
@@ -179,7 +181,7 @@ func (w *world) moreCommand(verb string, args []string) string {
 	case "rebalance":
 		return w.rebalance(args)
 	default:
-		w.t.Fatalf("unknown command %q", verb)
+		return w.rebootCommand(verb, args)
 	}
 	return ""
 }
@@ -209,6 +211,10 @@ func (w *world) print(res plan.Result) string {
 		on := ""
 		if d.Host != "" {
 			on = " " + from + w.nameOf(d.Host)
+		}
+		if d.Kind == plan.Grant {
+			b.WriteString(w.granted(d))
+			continue
 		}
 		fmt.Fprintf(&b, "%s %s%s: %s\n", d.Kind, d.Unit, on, d.Reason)
 	}
