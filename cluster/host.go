@@ -68,7 +68,11 @@ type HostInfo struct {
 	Labels   map[string]string `json:"labels,omitempty"`   // from the agent's flags
 	Etcd     string            `json:"etcd,omitempty"`     // of its etcd member: "" = it has none, "healthy", or why it is not
 	Reboot   *RebootReport     `json:"reboot,omitempty"`
+	Etcd     string            `json:"etcd,omitempty"` // this host's member of our etcd: "" = it has none, EtcdHealthy, or why it is not
 }
+
+// EtcdHealthy is what HostInfo.Etcd says of a member that is well.
+const EtcdHealthy = "healthy"
 
 // Alive is a host's leased sign of life (key alive/<id>). The key's create
 // revision names this life of the host; orders rest on it.

@@ -57,12 +57,14 @@ type Daemon struct {
 	agent    *agent.Agent
 	info     cluster.HostInfo // that the agent began with
 	manager  *systemd.Manager
+	logind   *systemd.Logind // nil for the systemd of a user
 	journal  systemd.Journal
 	api      *api.Server
 	registry *prometheus.Registry
 	joiner   *members.Joiner
 	members  *members.EtcdMembers // of our own etcd; nil with one that is not ours
 	client   io.Closer            // of members; nil without
+	looks    *looks               // at members; nil without
 	ready    func()               // called when the API listens; nil = tell systemd
 	leads    leads
 	removals removals
@@ -135,6 +137,11 @@ func (d *Daemon) close() {
 			d.log.Debug("close the membership client", "err", err)
 		}
 	}
+	if d.logind != nil {
+		if err := d.logind.Close(); err != nil {
+			d.log.Debug("disconnect from logind", "err", err)
+		}
+	}
 	if d.manager != nil {
 		if err := d.manager.Close(); err != nil {
 			d.log.Debug("disconnect from systemd", "err", err)
@@ -156,11 +163,16 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 		return nil, fmt.Errorf("tidy the folder of unit files: %w", err)
 	}
 	h := doors.Host{Manager: d.manager, Dir: dir, Log: d.journal}
-	a, err := agent.New(agent.Doors{
+	all := agent.Doors{
 		Systemd: h, Changes: h, Timers: h, Killer: newKiller(d.opt.User, d.log), Files: h, Journal: h, Clock: clock{},
 		Images: systemd.NewImages(d.manager, d.journal, systemd.Engines{}),
 		Views:  d.store, Presence: d.store, Reporter: d.store,
-	}, agent.Options{
+	}
+	if !d.opt.User { // a user's systemd does not reboot its host
+		d.logind = systemd.NewLogind(systemd.Options{Logger: d.log})
+		all.Logind, all.Machine, all.Grants = doors.Logind{Login: d.logind}, h, d.store
+	}
+	a, err := agent.New(all, agent.Options{
 		Host: d.host, Info: info, Timing: timing, UnitDir: dir.Path(),
 		StateDir: d.opt.Config.Data, RunDir: d.opt.RunDir, Log: d.log, Metrics: d.registry,
 	})
@@ -195,6 +207,9 @@ func (d *Daemon) run(ctx context.Context) error {
 	}
 	if d.members != nil {
 		parts = append(parts, part{"etcd's endpoints", d.keepEndpoints})
+		if d.opt.Config.Etcd.Member {
+			parts = append(parts, part{"etcd's health", d.watchEtcd})
+		}
 	}
 	if d.mirror != nil {
 		parts = append(parts, part{"mirror", d.mirror.Run}, part{"leader", d.newLeader(address).Run})
@@ -321,7 +336,7 @@ func (d *Daemon) apiOptions() api.Options {
 	}
 	if d.members != nil {
 		out.Leave = d.leaveEtcd
-		out.Etcd = newLooks(d.members.Look, time.Now).etcd
+		out.Etcd = d.looks.etcd
 	}
 	return out
 }

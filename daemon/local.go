@@ -82,6 +82,10 @@ func hostInfo(ctx context.Context, m *systemd.Manager, opt Options) (cluster.Hos
 	if err != nil {
 		return cluster.HostInfo{}, fmt.Errorf("ask systemd for its version: %w", err)
 	}
+	soft, err := m.SoftReboots(ctx)
+	if err != nil {
+		return cluster.HostInfo{}, fmt.Errorf("ask systemd for its soft reboots: %w", err)
+	}
 	facts, err := systemd.ReadFacts(ctx)
 	if err != nil {
 		opt.Log.Warn("some facts of this host are unknown", "err", err)
@@ -90,6 +94,7 @@ func hostInfo(ctx context.Context, m *systemd.Manager, opt Options) (cluster.Hos
 		Boot: boot, Name: opt.Config.Name, Version: opt.Version, OS: facts.OS, Kernel: facts.Kernel, Systemd: version,
 		Address: net.JoinHostPort(opt.Config.Address, strconv.Itoa(opt.Config.APIPort)),
 		CPUs:    facts.CPUs, Memory: int64(facts.Memory), Labels: opt.Config.Labels, Runtimes: facts.Runtimes,
+		Reboot: &cluster.RebootReport{Soft: soft},
 	}
 	reserve, err := cluster.ParseReserve(cmp.Or(opt.Reserve, opt.Config.Reserve))
 	if err != nil {

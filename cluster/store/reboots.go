@@ -56,6 +56,23 @@ func (s *Store) RefuseGrant(ctx context.Context, l cluster.Lease, g cluster.Gran
 	return s.putBooting(ctx, l, g, cluster.Booting{Generation: g.Generation, Boot: boot, Refused: why})
 }
 
+// Booting reads a host's own word on its grant, with a quorum; nil if it never gave one. It tells a host
+// whose agent ended in between, or whose use was not answered, whether it is committed.
+func (s *Store) Booting(ctx context.Context, host cluster.HostID) (*cluster.Booting, error) {
+	kvs, err := s.ours(ctx, []string{s.keys.booting(host)})
+	if err != nil {
+		return nil, fmt.Errorf("read whether host %s uses its grant: %w", host, err)
+	}
+	if kvs[0].ModRev == 0 {
+		return nil, nil
+	}
+	b, err := decode[cluster.Booting](kvs[0])
+	if err != nil {
+		return nil, fmt.Errorf("read whether host %s uses its grant: %w", host, err)
+	}
+	return &b, nil
+}
+
 func (s *Store) putBooting(ctx context.Context, l cluster.Lease, g cluster.Granting, b cluster.Booting) error {
 	value, err := encode(b)
 	if err != nil {
