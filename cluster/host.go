@@ -66,7 +66,6 @@ type HostInfo struct {
 	Memory   int64             `json:"memory,omitempty"`   // bytes
 	Reserved int64             `json:"reserved,omitempty"` // bytes of Memory that units may not have
 	Labels   map[string]string `json:"labels,omitempty"`   // from the agent's flags
-	Etcd     string            `json:"etcd,omitempty"`     // of its etcd member: "" = it has none, "healthy", or why it is not
 	Reboot   *RebootReport     `json:"reboot,omitempty"`
 	Etcd     string            `json:"etcd,omitempty"` // this host's member of our etcd: "" = it has none, EtcdHealthy, or why it is not
 }
