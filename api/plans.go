@@ -26,6 +26,7 @@ type planned struct {
 	waiting map[cluster.Unit]plan.Refusal
 	pending map[cluster.Unit]bool // the leader will decide on them next
 	storm   *plan.Storm
+	turns   map[cluster.HostID]plan.HostReboot
 	next    time.Time // when it can change by itself
 	reboots rebootsView
 }
@@ -69,6 +70,10 @@ func planFrom(c *cluster.Snapshot, opt plan.Options, now time.Time) planned {
 	out := planned{
 		rev: c.Revision, storm: r.Storm, next: r.Next, reboots: viewReboots(c, r.Reboots, now),
 		waiting: make(map[cluster.Unit]plan.Refusal, len(r.Waiting)), pending: make(map[cluster.Unit]bool, len(r.Decisions)),
+		turns: make(map[cluster.HostID]plan.HostReboot, len(r.Reboots)),
+	}
+	for _, h := range r.Reboots {
+		out.turns[h.Host] = h
 	}
 	for _, d := range r.Decisions {
 		out.pending[d.Unit] = true

@@ -100,7 +100,7 @@ func (s *Server) Handler() http.Handler {
 		}))
 	}
 	mux.HandleFunc("/", s.noResource)
-	return mux
+	return s.withFleetLock(mux)
 }
 
 func (s *Server) noResource(w http.ResponseWriter, r *http.Request) {

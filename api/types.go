@@ -127,6 +127,8 @@ type Local struct {
 	Frozen   string    `json:"frozen,omitempty"`   // why the agent follows no orders
 	StoreOut time.Time `json:"store_out,omitzero"` // since when the store is out of reach
 	Message  string    `json:"message,omitempty"`
+
+	Boot cluster.Boot `json:"boot,omitzero"` // the present run of the host
 }
 
 // Change is one wish about one unit, part of a batch: POST /v1/changes takes them as

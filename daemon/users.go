@@ -105,6 +105,16 @@ func (u users) EditRebootPolicy(ctx context.Context, ifMatch int64, edit func(*c
 	return u.store.EditRebootPolicy(ctx, ifMatch, edit)
 }
 
+// UseGrant commits a host to reboot, on its behalf.
+func (u users) UseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting) error {
+	return u.store.UseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot)
+}
+
+// RefuseGrant takes that back.
+func (u users) RefuseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting, why string) error {
+	return u.store.RefuseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot, why)
+}
+
 // fault is an error of a room behind the API, with its HTTP status and remedy.
 type fault struct {
 	err  error

@@ -17,6 +17,7 @@ type HostReboot struct {
 	Groups     []string       `json:"groups"`               // whose slots it takes or waits for, sorted
 	Cause      string         `json:"cause,omitempty"`      // why it is to reboot, or was
 	Reason     string         `json:"reason"`               // why it is in this phase, or what it waits for: one sentence
+	Hold       Hold           `json:"hold,omitempty"`       // what it waits for, in a word
 	Who        *cluster.Note  `json:"who,omitempty"`        // the person who asked for it, or holds it up
 	Began      time.Time      `json:"began,omitzero"`       // of the reboot, by the clock of the leader that wrote it
 	Since      time.Time      `json:"since,omitzero"`       // of the phase, the same
@@ -45,6 +46,7 @@ type coordinator struct {
 	teams      []*team // by name
 	fallback   *team   // of the hosts that no other team has
 	unreadable string  // why nobody begins: a group that cannot be read may hold any host
+	outdated   string  // why nobody begins: a flotilla that knows no grants, which the first one would shut out
 	memberOf   [][]*team
 	openings   map[cluster.GroupName]opened
 	histories  map[cluster.HostID][]*cluster.Record // by when they ended; filled at the first question
@@ -60,6 +62,7 @@ type word struct {
 	reason string
 	next   time.Time
 	left   int
+	hold   Hold
 }
 
 // coordinate is the pass over the reboots: first those that are under way, then those that wait.
@@ -114,7 +117,7 @@ func (c *coordinator) standing(h *host) HostReboot {
 		r.Who = &u.By
 	}
 	if w, ok := c.said[h]; ok {
-		r.Reason, r.Next, r.Left = w.reason, w.next, w.left
+		r.Reason, r.Next, r.Left, r.Hold = w.reason, w.next, w.left, w.hold
 	}
 	r.Halts = c.fails(h) != ""
 	return r

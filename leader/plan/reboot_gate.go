@@ -15,6 +15,7 @@ type hold struct {
 	reason string        // one sentence
 	next   time.Time     // when it can end by itself
 	who    *cluster.Note
+	kind   Hold // what it is, in a word; HoldNone stands for HoldHealth
 	slot   bool // it waits for others of its group, which those behind it in the queue must not delay
 }
 
@@ -27,13 +28,16 @@ func (c *coordinator) mayGo(h *host) *hold {
 		return queued("it is absent since " + clock(c.since(h)))
 	}
 	if left := c.left(h); len(left) > 0 {
-		return queued(stillThere(left))
+		return queued(stillThere(left)).as(HoldUnits)
 	}
 	if why := h.verdict(); why != "" {
 		return queued(why)
 	}
 	if why := c.unsafe(h, true); why != "" {
 		return queued(why)
+	}
+	if why := c.overBudget(h); why != "" {
+		return queued(why).as(HoldBudget)
 	}
 	teams := c.charged(h)
 	for _, t := range teams {
@@ -44,7 +48,7 @@ func (c *coordinator) mayGo(h *host) *hold {
 			}
 		}
 		if why := c.lacksSlot(t, h, gone); why != "" {
-			return queued(why)
+			return queued(why).as(HoldSlots)
 		}
 	}
 	return nil
@@ -72,8 +76,8 @@ func (c *coordinator) unsafe(h *host, emptied bool) string {
 	switch {
 	case c.unreadable != "":
 		return c.unreadable
-	case r == nil && h.ready:
-		return fmt.Sprintf("its agent, version %s, says nothing of reboots", h.Info.Version)
+	case c.outdated != "":
+		return c.outdated
 	case r == nil:
 		return "it has not reported since it booted"
 	case r.Down != nil:
@@ -86,10 +90,7 @@ func (c *coordinator) unsafe(h *host, emptied bool) string {
 			return t.halted
 		}
 	}
-	if why := c.quorum(h, emptied); why != "" {
-		return why
-	}
-	return c.overBudget(h)
+	return c.quorum(h, emptied)
 }
 
 // quorum says why the member of etcd on a host must not go down: members go one at a time, while all are healthy.
@@ -105,7 +106,7 @@ func (c *coordinator) quorum(h *host, emptied bool) string {
 		switch busy := c.busy(x); {
 		case x != h && busy != "" && !(emptied && c.stillUp(x)):
 			return fmt.Sprintf("waits for the etcd member on %s, which %s", x.Name(), busy)
-		case x.Info.Etcd != "healthy":
+		case x.Info.Etcd != cluster.EtcdHealthy:
 			return fmt.Sprintf("the etcd member on %s is not healthy: %s", x.Name(), x.Info.Etcd)
 		}
 	}
@@ -144,7 +145,7 @@ func (c *coordinator) overBudget(h *host) string {
 	var stays []cluster.Unit
 	for u, pl := range h.Placed {
 		head := c.snap.Units[u]
-		if head != nil && head.Bad == "" && !head.Req.Global && crewOf(head) != "" && runs(head, pl) && c.stays(head, h) != "" {
+		if head != nil && head.Bad == "" && !head.Req.Global && crewOf(head) != "" && runs(head, pl) && c.stays(u, h) != "" {
 			stays = append(stays, u)
 		}
 	}
@@ -174,7 +175,7 @@ func (c *coordinator) red(h *host) string {
 		return because("hooks and checks after the reboot are running", r.After.Reason)
 	case !r.After.Well:
 		return because("hooks or checks after the reboot failed", r.After.Reason)
-	case h.Grant.Etcd && h.Info.Etcd != "healthy":
+	case h.Grant.Etcd && h.Info.Etcd != cluster.EtcdHealthy:
 		return because("its etcd member is not healthy", h.Info.Etcd)
 	}
 	return c.ill(h)

@@ -106,13 +106,16 @@ func (c *coordinator) prepare(h *host) {
 		c.end(h, cluster.PhaseBlocked, wait.reason, c.terms(g.Groups).retry)
 	default:
 		c.say(h, deadline, wait.reason)
+		w := c.said[h]
+		w.hold = wait.word()
+		c.said[h] = w
 	}
 }
 
 // empty waits until a host's units have left it.
 func (c *coordinator) empty(h *host) {
 	left := c.left(h)
-	on, timeout := c.blockedGrant(h.Grant)
+	on, timeout := c.blockedBy(h.Grant)
 	deadline := h.GrantSeen.Add(timeout)
 	late := !c.now.Before(deadline)
 	switch {
@@ -132,6 +135,9 @@ func (c *coordinator) empty(h *host) {
 	}
 	w := c.said[h]
 	w.left = len(left)
+	if len(left) > 0 {
+		w.hold = HoldUnits
+	}
 	c.said[h] = w
 }
 

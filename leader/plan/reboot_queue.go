@@ -68,7 +68,7 @@ func (c *coordinator) wantOf(h *host) *want {
 		w.stage = max(w.stage, t.stageOf(h))
 	}
 	for u, pl := range h.Placed {
-		if head := c.snap.Units[u]; head != nil && head.Spec.Target == units.Launched && pl.State != cluster.Gone && c.stays(head, h) == "" {
+		if head := c.snap.Units[u]; head != nil && head.Spec.Target == units.Launched && pl.State != cluster.Gone && c.stays(u, h) == "" {
 			w.units++
 		}
 	}
@@ -99,6 +99,8 @@ func (c *coordinator) queue(hosts []*host) []HostReboot {
 		if x == nil {
 			c.begin(w)
 			x = queued("it begins just now")
+		} else {
+			r.Hold = x.word()
 		}
 		r.Phase, r.Reason, r.Next = x.phase, x.reason, x.next
 		if x.who != nil {
@@ -166,26 +168,29 @@ func (c *coordinator) holds(w *want, line []*want) *hold {
 	if why := c.unsafe(h, false); why != "" {
 		return queued(why)
 	}
+	if why := c.overBudget(h); why != "" {
+		return queued(why).as(HoldBudget)
+	}
 	if x := c.staged(w, line); x != nil {
-		return x
+		return x.as(HoldSlots)
 	}
 	for _, t := range w.teams {
 		if why := c.lacksSlot(t, h, t.takers); why != "" {
-			x := queued(why)
+			x := queued(why).as(HoldSlots)
 			x.slot = true
 			return x
 		}
 	}
 	for _, t := range w.teams {
 		if before := t.behind; before != nil && before.rank() != w.rank() && len(t.takers)+1 >= c.max(t) {
-			x := queued(fmt.Sprintf("waits for its turn in group %s: %s is before it", t.Name, before.h.Name()))
+			x := queued(fmt.Sprintf("waits for its turn in group %s: %s is before it", t.Name, before.h.Name())).as(HoldSlots)
 			x.slot = true
 			return x
 		}
 	}
 	for _, st := range h.changed {
 		if st != cluster.Gone && st != 0 {
-			return queued("a unit was given to it just now")
+			return queued("a unit was given to it just now").as(HoldUnits)
 		}
 	}
 	return nil

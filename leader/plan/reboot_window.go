@@ -94,7 +94,7 @@ func (c *coordinator) shutOut(h *host, teams []*team, need bool) *hold {
 			continue
 		}
 		if len(t.Windows) == 0 {
-			return &hold{phase: cluster.PhaseWanted, reason: fmt.Sprintf(
+			return &hold{kind: HoldWindow, phase: cluster.PhaseWanted, reason: fmt.Sprintf(
 				"it needs a reboot, and group %s has no window: flotilla reboot %s", t.Name, h.Name())}
 		}
 		at := c.hoursOf(t, h)
@@ -103,13 +103,13 @@ func (c *coordinator) shutOut(h *host, teams []*team, need bool) *hold {
 			c.wake(at.until)
 			continue
 		case at.opens.IsZero():
-			out = &hold{phase: cluster.PhaseQueued, reason: cmp.Or(at.bad, "no window of group "+t.Name+" opens any more")}
+			out = &hold{kind: HoldWindow, phase: cluster.PhaseQueued, reason: cmp.Or(at.bad, "no window of group "+t.Name+" opens any more")}
 			continue
 		}
 		c.wake(at.opens)
 		if out == nil || !out.next.IsZero() && at.opens.After(out.next) {
 			out = &hold{
-				phase: cluster.PhaseQueued, next: at.opens,
+				kind: HoldWindow, phase: cluster.PhaseQueued, next: at.opens,
 				reason: fmt.Sprintf("window %s opens %s", at.name, c.calendar(at.opens)),
 			}
 		}
