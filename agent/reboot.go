@@ -71,6 +71,7 @@ type reboots struct {
 type doing struct {
 	generation int64
 	phase      cluster.Phase
+	committed  bool // to reboot: that its phase goes on is no reason to stop
 	cancel     context.CancelFunc
 }
 
@@ -128,7 +129,7 @@ func bootName(b cluster.Boot) string {
 func (r *reboots) notice() {
 	g := r.orders().view.Grant
 	r.mu.Lock()
-	if d := r.doing; d != nil && (g == nil || g.Generation != d.generation || g.Phase != d.phase) {
+	if d := r.doing; d != nil && (g == nil || g.Generation != d.generation || g.Phase != d.phase && !d.committed) {
 		d.cancel()
 	}
 	r.mu.Unlock()
@@ -165,7 +166,7 @@ func (r *reboots) step(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.mu.Lock()
-	r.doing = &doing{g.Generation, g.Phase, cancel}
+	r.doing = &doing{generation: g.Generation, phase: g.Phase, cancel: cancel}
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()

@@ -123,3 +123,21 @@ func TestGrantedReboot(t *testing.T) {
 		}
 	})
 }
+
+// TestLeaderIsFaster: the leader sees that a grant is used, and says that the host reboots, before logind was reached. The host
+// reboots all the same.
+func TestLeaderIsFaster(t *testing.T) {
+	inReboots(t, func(w *world) {
+		w.host.SlowLogind(5 * time.Second)
+		g := cluster.Grant{Generation: 7, Phase: cluster.PhaseGranted, Boot: w.bootNow(), Cause: "test", Within: time.Minute}
+		w.grant(g)
+		w.until("the grant to be used", func() bool { return w.booting() != nil })
+		g.Phase = cluster.PhaseRebooting
+		w.grant(g)
+		w.fell("reboot")
+		w.verdict("the host to be well after the reboot", afterOf, well(7))
+		if n := w.count("down", ""); n != 1 {
+			t.Errorf("the host went down %d times, want once", n)
+		}
+	})
+}

@@ -55,6 +55,7 @@ func (r *reboots) use(ctx context.Context, g cluster.Granting) time.Duration {
 	}
 	limited, cancel := context.WithTimeout(ctx, min(r.limit, left))
 	defer cancel()
+	r.commit()
 	err = r.door.UseGrant(limited, lease, g, r.boot)
 	if err != nil {
 		r.log.Warn("the grant could not be used: no reboot", "generation", g.Generation, "err", err)
@@ -113,6 +114,9 @@ func (r *reboots) carryOut(ctx context.Context, l cluster.Lease, g cluster.Grant
 	defer cancel()
 	refused, err := r.logind.Reboot(limited, g.Soft)
 	switch {
+	case ctx.Err() != nil: // whoever goes on asks the store, and then logind
+		r.mark(0, "")
+		return useRetry
 	case err == nil && refused == "", r.under(ctx):
 		return recheck
 	case err != nil:
@@ -133,6 +137,16 @@ func (r *reboots) under(ctx context.Context) bool {
 		r.log.Warn("logind does not tell whether the host goes down", "err", err)
 	}
 	return err != nil || now.Shutdown != ""
+}
+
+// commit lets what is being done go on when the leader says that the host reboots: it may hear that the grant is used
+// before logind was asked.
+func (r *reboots) commit() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.doing != nil {
+		r.doing.committed = true
+	}
 }
 
 // mark notes that the grant is being carried out (0 = none is), and why that did not come to its end.

@@ -166,6 +166,11 @@ func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
+	seen, err := s.seeReboots(cluster.HostID(h.ID), p)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
 	if p.Remove != nil && *p.Remove {
 		if h.State == HostAlive {
 			s.fail(w, Refuse(http.StatusConflict, "run flotilla leave there, or stop its flotilla-agent first", "%s is alive: only an absent host can be removed", h.Name))
@@ -177,7 +182,9 @@ func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	v, err := s.editHost(r, cluster.HostID(h.ID), match, func(spec *cluster.HostSpec) {
-		applyPatch(spec, p, s.note(r, p.Why))
+		by := s.note(r, p.Why)
+		applyPatch(spec, p, by)
+		applyReboots(spec, p, seen, by)
 	})
 	if err != nil {
 		s.fail(w, err)
@@ -185,6 +192,20 @@ func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("ETag", etag(v.Revision))
 	s.answer(w, v)
+}
+
+// seeReboots checks what a patch asks of a host's reboots against what the mirror shows.
+func (s *Server) seeReboots(id cluster.HostID, p HostPatch) (seen grantSeen, err error) {
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		h := c.Hosts[id]
+		if h == nil {
+			err = noHostAnyMore(id)
+			return
+		}
+		seen = grantSeen{Grant: h.Grant, rev: c.Revision, grantRev: h.GrantRev}
+		err = checkReboots(h, p, c.Revision, s.opt.Now())
+	})
+	return seen, err
 }
 
 func checkPatch(p HostPatch) error {

@@ -55,6 +55,9 @@ func (s *Server) routes() []route {
 		{"GET /v1/hosts/{host}", s.host, mirrored, storeWait, RoleHost},
 		{"PATCH /v1/hosts/{host}", s.patchHost, mirrored, leaveWait, RoleHost},
 		{"POST /v1/hosts/{host}/orphans/{unit}/stop", s.stopOrphan, mirrored, storeWait, RoleHost},
+		{"GET /v1/reboots", s.listReboots, mirrored, 0, RoleHost},
+		{"GET /v1/reboots/history", s.listHistory, mirrored, 0, RoleHost},
+		{"PATCH /v1/reboots/policy", s.patchPolicy, mirrored, storeWait, RoleHost},
 		{"GET /v1/explain/{thing}", s.explain, mirrored, storeWait, RoleHost},
 		{"POST /v1/simulate", s.simulate, mirrored, 0, RoleHost},
 		{"GET /v1/snapshot", s.snapshot, mirrored, 0, RoleHost},
@@ -97,7 +100,7 @@ func (s *Server) Handler() http.Handler {
 		}))
 	}
 	mux.HandleFunc("/", s.noResource)
-	return mux
+	return s.withFleetLock(mux)
 }
 
 func (s *Server) noResource(w http.ResponseWriter, r *http.Request) {

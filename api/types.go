@@ -76,6 +76,11 @@ type Host struct {
 	Orphans  []string          `json:"orphans,omitempty"`
 	Revision int64             `json:"revision"`
 	Leader   bool              `json:"leader,omitempty"`
+
+	Reboot     *cluster.RebootWish `json:"reboot,omitempty"`     // the newest request that it reboot
+	Phase      cluster.Phase       `json:"phase,omitzero"`       // of its present or last reboot
+	Generation int64               `json:"generation,omitempty"` // of that
+	Freeze     *cluster.Freeze     `json:"freeze,omitempty"`
 }
 
 // HostState is a host's state in one word.
@@ -122,6 +127,8 @@ type Local struct {
 	Frozen   string    `json:"frozen,omitempty"`   // why the agent follows no orders
 	StoreOut time.Time `json:"store_out,omitzero"` // since when the store is out of reach
 	Message  string    `json:"message,omitempty"`
+
+	Boot cluster.Boot `json:"boot,omitzero"` // the present run of the host
 }
 
 // Change is one wish about one unit, part of a batch: POST /v1/changes takes them as
@@ -171,6 +178,10 @@ type HostPatch struct {
 	Labels map[string]*string `json:"labels,omitempty"`
 	Remove *bool              `json:"remove,omitempty"`
 	Why    string             `json:"why,omitempty"`
+
+	Reboot Maybe[RebootAsk] `json:"reboot,omitzero"` // null = it is not wanted any more
+	Unlock Maybe[UnlockAsk] `json:"unlock,omitzero"`
+	Freeze Maybe[FreezeAsk] `json:"freeze,omitzero"` // null = thawed
 }
 
 // Explanation answers "why is this as it is?" in sentences.

@@ -312,6 +312,10 @@ func hostView(s *cluster.Snapshot, h *cluster.Host) Host {
 	if h.Alive == nil {
 		v.Since, v.Earlier = h.Absent, h.AbsentRev == 0
 	}
+	v.Reboot, v.Freeze = h.Spec.Reboot, h.Spec.Freeze
+	if h.Grant != nil {
+		v.Phase, v.Generation = h.Grant.Phase, h.Grant.Generation
+	}
 	if i := h.Info; i != nil {
 		v.Version, v.OS, v.Kernel, v.Systemd = i.Version, i.OS, i.Kernel, i.Systemd
 		v.Runtimes, v.CPUs, v.Memory, v.Reserved, v.Boot = i.Runtimes, i.CPUs, i.Memory, i.Reserved, i.Boot

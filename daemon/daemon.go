@@ -71,6 +71,8 @@ type Daemon struct {
 	leads    leads
 	removals removals
 
+	lockToken string // of FleetLock clients; "" = they need none
+
 	transport http.RoundTripper // to other daemons
 }
 
@@ -106,6 +108,9 @@ func New(ctx context.Context, opt Options) (*Daemon, error) {
 func (d *Daemon) connect(ctx context.Context) error {
 	opt := d.opt
 	var err error
+	if d.lockToken, err = opt.Config.Reboot.FleetLock.Token(); err != nil {
+		return err
+	}
 	if d.identity, err = members.LoadIdentity(opt.Config.PKI, time.Now()); err != nil {
 		return err
 	}
@@ -209,13 +214,20 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, remote.Close())
 	}
+	locks, err := d.listenLock(ctx)
+	if err != nil {
+		return errors.Join(err, local.Close(), remote.Close())
+	}
 	parts := []part{
 		{"agent", d.agent.Run},
 		{"API", d.api.Run},
-		{"local socket", func(ctx context.Context) error { return d.serve(ctx, local, false) }},
-		{"socket for other hosts", func(ctx context.Context) error { return d.serve(ctx, remote, true) }},
+		{"local socket", func(ctx context.Context) error { return d.serve(ctx, local, d.api.Handler(), false) }},
+		{"socket for other hosts", func(ctx context.Context) error { return d.serve(ctx, remote, d.api.Handler(), true) }},
 		{"certificate", d.renewCertificate},
 		{"container runtimes", d.watchRuntimes},
+	}
+	if locks != nil {
+		parts = append(parts, part{"socket for FleetLock clients", func(ctx context.Context) error { return d.serve(ctx, locks, locks.handler, locks.tls) }})
 	}
 	if d.members != nil {
 		parts = append(parts, part{"etcd's endpoints", d.keepEndpoints})
@@ -283,10 +295,10 @@ func listenLocal(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// serve answers the API on one listener until ctx ends.
-func (d *Daemon) serve(ctx context.Context, l net.Listener, overTLS bool) error {
+// serve answers on one listener until ctx ends.
+func (d *Daemon) serve(ctx context.Context, l net.Listener, h http.Handler, overTLS bool) error {
 	server := &http.Server{
-		Handler: d.api.Handler(), BaseContext: func(net.Listener) context.Context { return ctx },
+		Handler: h, BaseContext: func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
@@ -341,7 +353,9 @@ func (d *Daemon) apiOptions() api.Options {
 		Store:  users{store: d.store, backend: d.backend, prefix: d.opt.Config.Prefix, seen: d.remembered},
 		Tokens: tokens{d}, Admit: d.joiner.Handler(), Peers: d, Peer: peer, Logs: d.logs, Local: d.local, Removed: d.isRemoved, Has: d.has,
 		Plan: d.opt.Plan, Now: time.Now, Classify: classify, Log: d.log,
-		Metrics: promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{}),
+		Registry:  d.registry,
+		LockToken: d.lockToken,
+		Metrics:   promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{}),
 	}
 	if d.mirror != nil {
 		out.Mirror = d.mirror

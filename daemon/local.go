@@ -19,6 +19,7 @@ func (d *Daemon) local() api.Local {
 	s := d.agent.State()
 	out := api.Local{
 		Host: string(d.host), Name: d.opt.Config.Name, Version: d.opt.Version,
+		Boot:   d.boot(),
 		Frozen: s.Frozen, StoreOut: s.Away, Message: s.Problem,
 	}
 	for _, why := range []string{s.Taken, s.Waiting} {
@@ -27,6 +28,15 @@ func (d *Daemon) local() api.Local {
 		}
 	}
 	return out
+}
+
+// boot is the present run of this host. A soft reboot starts the daemon anew too.
+func (d *Daemon) boot() cluster.Boot {
+	b := cluster.Boot{ID: d.info.Boot}
+	if r := d.info.Reboot; r != nil {
+		b.Soft = r.Soft
+	}
+	return b
 }
 
 // remembered is the store that this host's agent belongs to; frozen says that it does

@@ -84,7 +84,8 @@ type Config struct {
 	Prefix    string            `json:"prefix"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	Reserve   string            `json:"reserve,omitempty"` // memory that units may not have; see cluster.ParseReserve
-	Reboot    RebootConfig      `json:"reboot,omitzero"`
+	Only      string            `json:"only,omitempty"`    // OnlyReboots; "" = units too
+	Reboot    Reboot            `json:"reboot,omitzero"`
 	Timing    Timing            `json:"timing"`
 	PKI       PKI               `json:"pki"`
 	Data      string            `json:"data"`

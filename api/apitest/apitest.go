@@ -84,7 +84,7 @@ func (h *Host) localWord() api.Local {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l := h.local
-	l.Host, l.Name, l.Version = string(h.ID), h.Name, Version
+	l.Host, l.Name, l.Version, l.Boot = string(h.ID), h.Name, Version, h.agent.boot()
 	return l
 }
 
@@ -245,7 +245,7 @@ func (c *Cluster) addHost(ctx context.Context, n int, client bool) error {
 	opt := api.Options{
 		Host: h.ID, Name: h.Name, Version: Version, Store: users{c.Store}, Tokens: tokens{}, Admit: http.NotFoundHandler(),
 		Peers: h.peers, Peer: peer, Leave: c.leave, Etcd: c.etcdMembers, Logs: logs(h.Name), Local: h.localWord, Plan: plan.Options{},
-		Now: time.Now, Metrics: http.NotFoundHandler(), Classify: classify, Log: slog.New(slog.DiscardHandler),
+		Now: time.Now, Metrics: http.NotFoundHandler(), Classify: classify, Log: slog.New(slog.DiscardHandler), LockToken: LockToken,
 	}
 	if !client {
 		opt.Mirror = c.Mirror
@@ -267,6 +267,9 @@ func (c *Cluster) leave(_ context.Context, host cluster.HostID) error {
 	c.left = append(c.left, host)
 	return nil
 }
+
+// LockToken lets FleetLock clients in over TLS.
+const LockToken = "lock-secret"
 
 // Certificates of the roles carry these names as their subject.
 const (

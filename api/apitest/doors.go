@@ -64,6 +64,16 @@ func (u users) AcceptStore(ctx context.Context, by cluster.Note) (string, error)
 	return "hosts that know store old now follow this one; nothing was stopped", err
 }
 
+// UseGrant commits a host to reboot, on its behalf.
+func (u users) UseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting) error {
+	return u.Store.UseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot)
+}
+
+// RefuseGrant takes that back.
+func (u users) RefuseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting, why string) error {
+	return u.Store.RefuseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot, why)
+}
+
 func classify(err error) (int, string) {
 	switch {
 	case errors.Is(err, store.ErrConflict):
@@ -145,22 +155,33 @@ type agent struct {
 	lease store.Lease
 	said  map[cluster.Unit]cluster.Status
 	wg    sync.WaitGroup
-}
 
-const boot = "boot-1"
+	mu      sync.Mutex // of the lease and of what follows
+	reboots reboots
+}
 
 func (a *agent) begin(ctx context.Context) error {
 	var err error
-	a.lease, err = a.store.Announce(ctx, a.host.ID, cluster.Alive{Address: a.host.Address, Boot: boot, Nonce: a.host.Name, Version: Version}, store.Lease{})
-	if err != nil {
+	a.reboots.boots++
+	alive := cluster.Alive{Address: a.host.Address, Boot: a.bootID(), Nonce: a.host.Name + a.bootID(), Version: Version}
+	if a.lease, err = a.store.Announce(ctx, a.host.ID, alive, store.Lease{}); err != nil {
 		return err
 	}
-	info := cluster.HostInfo{
-		Boot: boot, Name: a.host.Name, Address: a.host.Address, Version: Version, OS: "Debian", Systemd: 257,
-		Runtimes: map[string]string{"docker": "26.1", "podman": "5.4"}, CPUs: 8, Memory: 16 << 30,
-		Labels: map[string]string{"host": a.host.Name},
-	}
+	return a.introduce(ctx)
+}
+
+// introduce says what the host is.
+func (a *agent) introduce(ctx context.Context) error {
+	info := a.info()
 	return a.store.Report(ctx, a.lease, &info, nil, nil)
+}
+
+func (a *agent) info() cluster.HostInfo {
+	return cluster.HostInfo{
+		Boot: a.bootID(), Name: a.host.Name, Address: a.host.Address, Version: Version, OS: "Debian", Systemd: 257,
+		Runtimes: map[string]string{"docker": "26.1", "podman": "5.4"}, CPUs: 8, Memory: 16 << 30,
+		Labels: map[string]string{"host": a.host.Name}, Reboot: a.reboots.report(),
+	}
 }
 
 func (a *agent) run(ctx context.Context) error {
@@ -171,7 +192,7 @@ func (a *agent) run(ctx context.Context) error {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			_, _ = a.store.Renew(ctx, a.lease) // the store is away in some tests
+			a.renew(ctx)
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -193,6 +214,9 @@ func (a *agent) run(ctx context.Context) error {
 // obey reports what differs from what was said before; what could not be said, the next
 // view brings again.
 func (a *agent) obey(ctx context.Context, v cluster.View) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.prepare(ctx, v.Grant)
 	put := map[cluster.Unit]cluster.Status{}
 	var del []cluster.Unit
 	for name, p := range v.Place {
@@ -200,6 +224,7 @@ func (a *agent) obey(ctx context.Context, v cluster.View) {
 			continue
 		}
 		st, was := obeyed(name, p), a.said[name]
+		st.Boot = a.bootID()
 		if was.Generation != st.Generation || was.Invocation != st.Invocation || was.Order != st.Order {
 			put[name] = st
 		}
@@ -237,6 +262,8 @@ func (a *agent) fall(ctx context.Context, of map[cluster.Unit]cluster.Status) {
 	defer t.Stop()
 	select {
 	case <-t.C:
+		a.mu.Lock()
+		defer a.mu.Unlock()
 		_ = a.store.Report(ctx, a.lease, nil, later, nil) // a test that needs it waits for it
 	case <-ctx.Done():
 	}
@@ -263,7 +290,7 @@ func fell(name cluster.Unit, st *cluster.Status) bool {
 }
 
 func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
-	st := cluster.Status{Generation: p.Generation, Order: p.State, Blob: p.Blob, DropIns: p.DropIns, Boot: boot, State: units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}}
+	st := cluster.Status{Generation: p.Generation, Order: p.State, Blob: p.Blob, DropIns: p.DropIns, State: units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}}
 	if p.State != cluster.Launched {
 		return st
 	}
@@ -286,7 +313,28 @@ func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
 	return st
 }
 
+// Reboots has a host's agent say that of reboots.
+func (c *Cluster) Reboots(ctx context.Context, h *Host, r cluster.RebootReport) error {
+	h.agent.mu.Lock()
+	defer h.agent.mu.Unlock()
+	info := h.agent.info()
+	info.Reboot = &r
+	return c.Store.Report(ctx, h.agent.lease, &info, nil, nil)
+}
+
+// Order writes as the leader would: a grant, a record of the history.
+func (c *Cluster) Order(ctx context.Context, o cluster.Orders) error {
+	_, term, err := c.Store.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	_, errs := c.Store.Apply(ctx, term, []cluster.Orders{o})
+	return errs[0]
+}
+
 // Stop ends a host's agent's sign of life: the host is absent.
 func (c *Cluster) Stop(ctx context.Context, h *Host) error {
+	h.agent.mu.Lock()
+	defer h.agent.mu.Unlock()
 	return c.Store.Withdraw(ctx, h.agent.lease)
 }

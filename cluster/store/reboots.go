@@ -32,6 +32,13 @@ func (s *Store) grantOps(it *item, o cluster.Orders) error {
 	for _, k := range o.Trim {
 		it.Then = append(it.Then, Op{Key: s.keys.history(k), Delete: true})
 	}
+	if o.Notified != nil {
+		value, err := encode(o.Notified)
+		if err != nil {
+			return err
+		}
+		it.Then = append(it.Then, Op{Key: s.keys.notified(), Value: value})
+	}
 	return nil
 }
 

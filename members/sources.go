@@ -7,12 +7,6 @@ import (
 	"strings"
 )
 
-// RebootConfig is what this host's configuration says of its reboots.
-type RebootConfig struct {
-	// Sources say whether the host needs a reboot; absent = the usual ones, [] = nobody says so.
-	Sources []RebootSource `json:"sources,omitzero"`
-}
-
 // RebootSource is one way to learn whether the host needs a reboot. Exactly one of its first seven is set.
 type RebootSource struct {
 	File            string   `json:"file,omitempty"`    // needs one while it exists
@@ -29,9 +23,9 @@ type RebootSource struct {
 	Every   Duration `json:"every,omitzero"`   // between two runs of Command; default 10 min
 }
 
-// checkReboot is the part of check about reboots. A source that is not right is named with its place, as in
+// checkSources is the part of checkReboot about who needs a reboot. A source that is not right is named with its place, as in
 // reboot.sources.2, counted from 1.
-func (c Config) checkReboot() (field, what, hint string) {
+func (c Config) checkSources() (field, what, hint string) {
 	for i, s := range c.Reboot.Sources {
 		if what, hint := s.check(); what != "" {
 			return fmt.Sprintf("reboot.sources.%d", i+1), what, hint

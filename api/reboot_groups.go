@@ -1,0 +1,115 @@
+package api
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/units"
+)
+
+// defaultGroup is the group of the hosts that no other one selects. It is there also when nobody made it.
+const defaultGroup = "default"
+
+// belongs are the hosts of each group, in the order of their ids. Groups that cannot be used have none.
+func belongs(c *cluster.Snapshot) map[cluster.GroupName][]*cluster.Host {
+	selectors := map[cluster.GroupName]units.Selector{}
+	out := map[cluster.GroupName][]*cluster.Host{defaultGroup: nil}
+	for name, g := range c.Groups {
+		out[name] = nil
+		if s, err := units.ParseSelector(g.Selector); err == nil && g.Bad == "" && name != defaultGroup {
+			selectors[name] = s
+		}
+	}
+	for _, h := range c.KnownHosts() {
+		found, labels := false, h.Labels()
+		for name, s := range selectors {
+			if s.Match(labels) {
+				found = true
+				out[name] = append(out[name], h)
+			}
+		}
+		if !found {
+			out[defaultGroup] = append(out[defaultGroup], h)
+		}
+	}
+	return out
+}
+
+// groupViews are the groups by name. The one that nobody made is shown while hosts belong to it.
+func groupViews(c *cluster.Snapshot, hosts []HostReboot, now time.Time) []RebootGroup {
+	in := belongs(c)
+	out := []RebootGroup{}
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		head := c.Groups[name]
+		if head == nil && len(in[name]) == 0 {
+			continue
+		}
+		g := RebootGroup{Name: name, Hosts: len(in[name])}
+		var spec cluster.Group
+		if head != nil {
+			spec = head.Group
+			g.Problem = head.Bad
+		}
+		g.Max, g.Windows, g.Freeze = spec.Max.Of(g.Hosts), spec.Windows, spec.Freeze
+		for _, h := range in[name] {
+			if takesSlot(h) {
+				g.Used++
+			}
+		}
+		var bad string
+		if g.Until, g.Next, bad = openings(c, spec.Windows, now); g.Problem == "" {
+			g.Problem = bad
+		}
+		g.Halted = haltedBy(name, hosts)
+		out = append(out, g)
+	}
+	return out
+}
+
+// takesSlot says that a host counts as away: it holds a slot, goes down, or is absent.
+func takesSlot(h *cluster.Host) bool {
+	return h.HoldsSlot() || h.Alive == nil || h.Info != nil && h.Info.Reboot != nil && h.Info.Reboot.Down != nil
+}
+
+// openings say until when one of the windows is open, zero while none is, and when the next one opens.
+func openings(c *cluster.Snapshot, names []cluster.GroupName, now time.Time) (until, next time.Time, bad string) {
+	for _, name := range names {
+		w := c.Windows[name]
+		if w == nil {
+			bad = cmp.Or(bad, fmt.Sprintf("there is no window %s", name))
+			continue
+		}
+		list, err := w.Openings(now, 2)
+		if err != nil || w.Bad != "" {
+			bad = cmp.Or(bad, fmt.Sprintf("window %s: %s", name, cmp.Or(w.Bad, fmt.Sprint(err))))
+			continue
+		}
+		for _, o := range list {
+			switch {
+			case !o.From.After(now):
+				if o.Until.After(until) {
+					until = o.Until
+				}
+			case next.IsZero() || o.From.Before(next):
+				next = o.From
+			}
+		}
+	}
+	return until, next, bad
+}
+
+// haltedBy says which hosts keep a group from beginning other reboots; "" = none.
+func haltedBy(group string, hosts []HostReboot) string {
+	var why []string
+	for _, h := range hosts {
+		if h.Halts && slices.Contains(h.Groups, group) {
+			why = append(why, fmt.Sprintf("%s is %s: %s", h.Name, h.Phase, h.Reason))
+		}
+	}
+	return strings.Join(why, "; ")
+}
