@@ -41,6 +41,7 @@ type reboots struct {
 	boot    cluster.Boot
 	limit   time.Duration // of one call to the store
 	period  time.Duration // between two looks at who needs a reboot
+	wanted  time.Duration // that logind was told to hold shutdowns up; 0 = any is right
 	orders  func() orders
 	lease   func() (cluster.Lease, bool) // ok is false while nothing may be written
 	content func(units.Hash) ([]byte, error)
@@ -81,7 +82,7 @@ func newReboots(a *Agent) (*reboots, error) {
 	r := &reboots{
 		logind: d.Logind, machine: d.Machine, door: d.Grants, checks: d.Checks, needs: d.Needs,
 		systemd: d.Systemd, journal: d.Journal, clock: d.Clock, log: a.log,
-		host: o.Host, boot: o.boot(), limit: o.Timing.TTL, period: o.Look,
+		host: o.Host, boot: o.boot(), limit: o.Timing.TTL, period: o.Look, wanted: o.Delay,
 		orders: a.keeper.orders, lease: a.mayReport, content: a.keeper.content, dropIns: a.keeper.dropIns, told: a.reporter.told,
 		change: func(edit func(*cluster.RebootReport)) {
 			a.reporter.change(func(info *cluster.HostInfo) { info.Reboot = edited(info.Reboot, edit) })
@@ -191,9 +192,7 @@ func (r *reboots) forget() {
 	if r.life.granted() == 0 {
 		return
 	}
-	if err := r.life.set(func(l *life) { l.Granted = 0 }); err != nil {
-		r.log.Warn("the next boot may count as granted", "err", err)
-	}
+	r.ends(func(l *life) { l.Granted = 0 })
 	r.moved.ring()
 }
 

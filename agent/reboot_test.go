@@ -10,8 +10,12 @@ import (
 
 // inReboots runs a test whose host says in its own words what becomes of its reboots. The host boots again by itself, after ten seconds, and
 // its agent is started then.
-func inReboots(t *testing.T, f func(w *world)) {
+func inReboots(t *testing.T, f func(w *world)) { inRebootsWith(t, nil, f) }
+
+// inRebootsWith is inReboots with other doors.
+func inRebootsWith(t *testing.T, bend func(*Doors), f func(w *world)) {
 	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.bend = bend
 		down := make(chan string, 8)
 		w.host.OnDown(func(kind string) { down <- kind })
 		w.down = down

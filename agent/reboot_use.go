@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -101,9 +100,8 @@ func (r *reboots) committed(ctx context.Context, g cluster.Granting) (committed,
 // carryOut asks logind for the reboot to which the host is committed. What logind does not answer is asked again; then
 // a shutdown that is under way counts as ours.
 func (r *reboots) carryOut(ctx context.Context, l cluster.Lease, g cluster.Granting) time.Duration {
-	if err := r.life.set(func(l *life) { l.Granted = g.Generation }); err != nil {
-		r.log.Warn("the next boot will not know that this one was granted", "err", err)
-	}
+	r.ends(func(l *life) { l.Granted = g.Generation })
+	r.commit()
 	r.mark(g.Generation, "")
 	if r.under(ctx) {
 		return recheck
@@ -167,9 +165,7 @@ func (r *reboots) refuse(ctx context.Context, l cluster.Lease, g cluster.Grantin
 		return useRetry
 	}
 	r.mark(g.Generation, "")
-	err := r.life.set(func(l *life) { l.Granted = 0 })
-	if err = errors.Join(err, r.hold.take(ctx)); err != nil {
-		r.log.Warn("after a reboot that did not come", "err", err)
-	}
+	r.ends(func(l *life) { l.Granted = 0 })
+	r.moved.ring() // the lock is taken again
 	return restLength
 }
