@@ -118,7 +118,7 @@ func (l *locking) look(ctx context.Context, late bool) (done bool, _ *LockRefusa
 	if final, refusal := l.outOfTouch(ctx); refusal != nil {
 		return final || late, refusal
 	}
-	r, fresh := l.turnOf(h.ID, h.SpecRev)
+	r, fresh := l.turnOf(&h)
 	if stand == lockQueued && !late && (!fresh || begins(r)) {
 		return false, nil
 	}
@@ -178,8 +178,8 @@ func (l *locking) refuse(h *cluster.Host, stand lockStand, r plan.HostReboot) *L
 	case lockOther:
 		return lockRefusal(http.StatusLocked, kindOther, l.worth(r), "flotilla itself is to reboot %s: %s", name, why)
 	case lockBlocked:
-		if v := before(h); v != nil && !v.Well {
-			return lockRefusal(http.StatusLocked, kindHealth, l.worth(r), "%s: %s", name, cmp.Or(v.Reason, why))
+		if h.Grant.Empty {
+			return lockRefusal(http.StatusLocked, kindHealth, l.worth(r), "%s: %s", name, why)
 		}
 		return lockRefusal(http.StatusConflict, kindBlocked, l.worth(r), "%s: %s", name, why)
 	case lockLoop:
@@ -204,7 +204,7 @@ func (l *locking) refuseMoving(h *cluster.Host, r plan.HostReboot) *LockRefusal 
 
 // begins says that the leader is about to begin this reboot, or has.
 func begins(r plan.HostReboot) bool {
-	return r.Phase.Holds() || r.Phase == cluster.PhaseQueued && r.Hold == plan.HoldNone
+	return r.Phase.Holds() || r.Phase == cluster.PhaseQueued && (r.Hold == plan.HoldNone || r.Hold == plan.HoldUnits)
 }
 
 // lockKind is the word for what holds a reboot up.
@@ -298,11 +298,15 @@ func (s *Server) lockFault(err error) (done bool, _ *LockRefusal) {
 	return true, s.lockUnavailable(e.Message)
 }
 
-// turnOf is the planner's word on a host's reboot; fresh says that it knows of the host's words at revision rev.
-func (s *Server) turnOf(id cluster.HostID, rev int64) (r plan.HostReboot, fresh bool) {
+// turnOf is the planner's word on a host's reboot. If it is older than what the mirror shows of the host it is
+// not fresh, and the grant's own word takes its place.
+func (s *Server) turnOf(h *cluster.Host) (r plan.HostReboot, fresh bool) {
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
 		p := s.plans.at(c, s.opt)
-		r, fresh = p.turns[id], p.rev >= rev
+		r, fresh = p.turns[h.ID], p.rev >= max(h.SpecRev, h.GrantRev)
 	})
+	if g := h.Grant; !fresh && g != nil {
+		r = plan.HostReboot{Host: h.ID, Name: h.Name(), Phase: g.Phase, Reason: g.Reason}
+	}
 	return r, fresh
 }

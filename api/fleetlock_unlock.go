@@ -79,7 +79,7 @@ func (s *Server) unlock(ctx context.Context, ask lockAsk, late bool) (done bool,
 	if !late {
 		return false, nil
 	}
-	r, _ := s.turnOf(h.ID, 0)
+	r, _ := s.turnOf(&h)
 	why := cmp.Or(r.Reason, h.GrantBad, "no sign of life of its flotilla-agent since")
 	return true, lockRefusal(http.StatusServiceUnavailable, kindUnhealthy, lockAgain, "%s has rebooted and is not well: %s", h.Name(), why)
 }
