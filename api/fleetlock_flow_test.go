@@ -312,6 +312,30 @@ func TestLockRefusals(t *testing.T) {
 	}
 }
 
+// TestLockOverdue: a host that was told to reboot and did not in time may still, while nothing else holds it up
+// (scenario F39 of docs/reboots.md).
+func TestLockOverdue(t *testing.T) {
+	t.Parallel()
+	c := lockCluster(t, 2, func(g *cluster.Group) { g.Times.Return = time.Millisecond })
+	h1, h2 := c.Hosts[0], c.Hosts[1]
+	status, refusal := lockUntil(t, h1, h1, "pre-reboot")
+	wantLock(t, "pre-reboot", status, refusal, 200, "", "")
+	phaseIs(t, c, h1, cluster.PhaseOverdue)
+	status, refusal = lockUntil(t, h1, h1, "pre-reboot")
+	wantLock(t, "pre-reboot once it is overdue", status, refusal, 200, "", "")
+	status, refusal = lockOnce(t, h1, h2, "pre-reboot")
+	wantLock(t, "pre-reboot of another host", status, refusal, 423, "health_gate", "h1 is overdue")
+	lockGroup(t, c, func(g *cluster.Group) { g.Freeze = &cluster.Freeze{By: cluster.Note{Who: "alice"}} })
+	if err := c.Wait(t.Context(), func(s *cluster.Snapshot) bool { return s.Groups["default"].Freeze != nil }); err != nil {
+		t.Fatal(err)
+	}
+	status, refusal = lockOnce(t, h1, h1, "pre-reboot")
+	for status == 200 { // the last plan is good for a moment
+		status, refusal = lockOnce(t, h1, h1, "pre-reboot")
+	}
+	wantLock(t, "pre-reboot once all is frozen", status, refusal, 423, "frozen", "alice")
+}
+
 // TestLockGivenBack: a client that starts anew in the same boot ends what it asked for, wherever that stands
 // (scenario F40 of docs/reboots.md).
 func TestLockGivenBack(t *testing.T) {
@@ -377,12 +401,16 @@ func TestLockWithoutStore(t *testing.T) {
 	status, refusal := lockUntil(t, h1, h1, "pre-reboot")
 	wantLock(t, "pre-reboot", status, refusal, 200, "", "")
 	c.Backend.Down(true)
+	var wg sync.WaitGroup
 	for _, at := range c.Hosts {
 		for _, of := range c.Hosts {
-			status, refusal := lockOnce(t, at, of, "pre-reboot")
-			wantLock(t, "pre-reboot of "+of.Name+" at "+at.Name, status, refusal, 503, "store_unavailable", "")
+			wg.Go(func() {
+				status, refusal := lockOnce(t, at, of, "pre-reboot")
+				wantLock(t, "pre-reboot of "+of.Name+" at "+at.Name, status, refusal, 503, "store_unavailable", "")
+			})
 		}
 	}
+	wg.Wait()
 	h1.SetLocal(api.Local{StoreOut: time.Now().Add(-time.Minute)})
 	status, refusal = lockOnce(t, h1, h2, "steady-state")
 	wantLock(t, "steady-state", status, refusal, 503, "store_unavailable", "etcd does not answer since")

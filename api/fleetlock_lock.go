@@ -107,11 +107,11 @@ func (l *locking) look(ctx context.Context, late bool) (done bool, _ *LockRefusa
 	}
 	stand := standOf(&h)
 	switch {
-	case stand == lockReady:
+	case stand == lockReady && h.Grant.Phase != cluster.PhaseOverdue:
 		return l.use(ctx, &h)
 	case stand == lockNone && !l.wished:
 		return l.wish(ctx, &h, rev)
-	case stand == lockMoving && !late, stand == lockEnding && !late:
+	case (stand == lockMoving || stand == lockEnding) && !late:
 		l.wished = stand == lockMoving
 		return false, nil
 	}
@@ -119,7 +119,11 @@ func (l *locking) look(ctx context.Context, late bool) (done bool, _ *LockRefusa
 		return final || late, refusal
 	}
 	r, fresh := l.turnOf(&h)
-	if stand == lockQueued && !late && (!fresh || begins(r)) {
+	switch {
+	case late:
+	case stand == lockReady && fresh && r.Hold == plan.HoldNone: // it is overdue, and may all the same
+		return l.use(ctx, &h)
+	case stand == lockReady && !fresh, stand == lockQueued && (!fresh || begins(r)):
 		return false, nil
 	}
 	return true, l.refuse(&h, stand, r)
