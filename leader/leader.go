@@ -86,7 +86,8 @@ type Loop struct {
 	log     *slog.Logger
 	metrics metrics
 
-	bad unwritable // of the goroutine that leads
+	bad     unwritable // of the goroutine that leads
+	reboots watched    // of it as well
 
 	mu     sync.Mutex
 	latest Report

@@ -22,7 +22,7 @@ func (l *Loop) lead(lead Leadership, changed <-chan struct{}) (worked bool) {
 	l.metrics.terms.Inc()
 	l.metrics.leading.Set(1)
 	l.begin(term)
-	l.bad = unwritable{}
+	l.bad, l.reboots = unwritable{}, watched{}
 	l.log.Info("leading", "term", term.Revision)
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { l.sweep(ctx, term) })
@@ -93,8 +93,10 @@ func (l *Loop) plan(term cluster.Term) (res *plan.Result, took time.Duration, er
 			err = fmt.Errorf("%w: %w", errUnfit, err)
 			return
 		}
+		options := l.options
+		options.Leader = term.Leader
 		begun := time.Now()
-		r := plan.Plan(s, l.options, l.clock())
+		r := plan.Plan(s, options, l.clock())
 		took = time.Since(begun)
 		l.bad.setAside(s, &r, l.clock())
 		res = &r
@@ -159,6 +161,7 @@ func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, fail
 		switch {
 		case err == nil:
 			made[d.Kind]++
+			l.logReboot(d)
 			if debug {
 				l.log.Debug("ordered", "what", d.Kind.String(), "unit", d.Unit, "host", d.Host, "from", d.From, "reason", d.Reason)
 			}

@@ -18,6 +18,7 @@ type host struct {
 	ready    bool      // alive, and what it says of itself is from its present boot
 	shut     closure   // why it takes no new units
 	leaves   bool      // its units are to go elsewhere
+	drain    *draining // once somebody asked: see drainOf
 	gone     bool      // its absence was judged: its units may run elsewhere
 	due      bool      // absent for long enough to be believed, storm or not
 	believed time.Time // when an absent host's absence may be acted on

@@ -97,6 +97,7 @@ type Result struct {
 	Decisions []Decision
 	Waiting   []Refusal    // by unit name
 	Reboots   []HostReboot // by host name
+	Drains    []Drain      // by host id
 	Storm     *Storm       // set while the storm brake holds
 	Absent    int          // hosts that are known, absent and not removed
 	Next      time.Time    // when the plan can change by itself; zero = only with the snapshot
@@ -112,6 +113,14 @@ func Plan(snap *cluster.Snapshot, opt Options, now time.Time) Result {
 	return p.result()
 }
 
+// planUnits is Plan without a word about reboots, for trials in which no host reboots.
+func planUnits(snap *cluster.Snapshot, opt Options, now time.Time) Result {
+	p := newPlanner(snap, opt, now)
+	p.still = true
+	p.run()
+	return p.result()
+}
+
 // planner is one run of Plan.
 type planner struct {
 	snap *cluster.Snapshot
@@ -121,6 +130,7 @@ type planner struct {
 	storm  *Storm
 	absent int
 	next   time.Time
+	still  bool // no host reboots: a trial
 
 	followers map[cluster.Unit][]cluster.Unit // placed units by each unit they name in MachineOf
 	visit     map[cluster.Unit]bool           // of the running pass: false = begun, true = done
@@ -132,7 +142,10 @@ type planner struct {
 	several   map[string]bool                 // by MachineID: it names more than one host
 
 	leaving  map[cluster.Unit]departure      // units that are to leave a living host if another takes them
-	stranded map[cluster.Unit]bool           // of those, units on a drained host that no other takes
+	lingers  map[cluster.Unit]string         // why units of a drained host are there still
+	promises map[cluster.Unit]*host          // hosts that keep a place for units that are to come
+	heirs    map[cluster.Unit]*host          // that take over from a living host
+	stranded map[cluster.Unit]bool           // units on a drained host that no other takes
 	avoid    *host                           // the one that is left, while its unit looks for another
 	spare    *candidate                      // for the next unit that looks for a host
 	home     cluster.Unit                    // may return to the host that its user wanted it to leave
@@ -158,6 +171,9 @@ func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
 		several:   map[string]bool{},
 		leaving:   map[cluster.Unit]departure{},
 		stranded:  map[cluster.Unit]bool{},
+		heirs:     map[cluster.Unit]*host{},
+		promises:  map[cluster.Unit]*host{},
+		lingers:   map[cluster.Unit]string{},
 	}
 	p.judge()
 	return p
@@ -168,16 +184,21 @@ func (p *planner) run() {
 	slices.Sort(work)
 	work = slices.Compact(work)
 	p.expect(len(work))
-	var failing, leaving []cluster.Unit
+	var failing, leaving, drained []cluster.Unit
 	homeless := make([]cluster.Unit, 0, len(p.snap.Unplaced))
 	p.pass(work, func(u cluster.Unit) {
 		switch p.tidy(u) {
 		case needHost:
-			leaving = append(leaving, u)
+			if p.leaving[u].drained {
+				drained = append(drained, u)
+			} else {
+				leaving = append(leaving, u)
+			}
 		case needFailover:
 			failing = append(failing, u)
 		case needPlace:
 			homeless = append(homeless, u)
+			p.keepPlaces(u)
 		}
 	})
 	slices.Sort(failing)
@@ -187,8 +208,12 @@ func (p *planner) run() {
 	p.pass(failing, p.failover)
 	p.pass(homeless, p.place)
 	slices.Sort(leaving)
+	slices.Sort(drained)
 	p.pass(leaving, p.depart)
-	p.coordinate()
+	p.evacuate(drained)
+	if !p.still {
+		p.coordinate()
+	}
 	p.rollOut()
 }
 
@@ -297,6 +322,15 @@ func (p *planner) pass(list []cluster.Unit, do func(cluster.Unit)) {
 	}
 }
 
+// peersFirst is the list with each unit after those of it that it names in MachineOf.
+func (p *planner) peersFirst(list []cluster.Unit) []cluster.Unit {
+	was := p.visit
+	out := make([]cluster.Unit, 0, len(list))
+	p.pass(list, func(u cluster.Unit) { out = append(out, u) })
+	p.visit = was
+	return out
+}
+
 func (p *planner) decide(k Kind, u cluster.Unit, host, from cluster.HostID, reason string, o cluster.Orders) {
 	p.decisions = append(p.decisions, Decision{Kind: k, Unit: u, Host: host, From: from, Reason: reason, Orders: o})
 }
@@ -307,5 +341,5 @@ func (p *planner) refuse(u cluster.Unit, host cluster.HostID, format string, arg
 
 func (p *planner) result() Result {
 	slices.SortStableFunc(p.waiting, func(a, b Refusal) int { return strings.Compare(string(a.Unit), string(b.Unit)) })
-	return Result{Decisions: p.decisions, Waiting: p.waiting, Reboots: p.reboots, Storm: p.storm, Absent: p.absent, Next: p.next}
+	return Result{Decisions: p.decisions, Waiting: p.waiting, Reboots: p.reboots, Drains: p.drained(), Storm: p.storm, Absent: p.absent, Next: p.next}
 }

@@ -76,8 +76,8 @@ func (c *coordinator) unsafe(h *host, emptied bool) string {
 	switch {
 	case c.unreadable != "":
 		return c.unreadable
-	case r == nil && h.ready:
-		return fmt.Sprintf("its agent, version %s, says nothing of reboots", h.Info.Version)
+	case c.outdated != "":
+		return c.outdated
 	case r == nil:
 		return "it has not reported since it booted"
 	case r.Down != nil:
@@ -106,7 +106,7 @@ func (c *coordinator) quorum(h *host, emptied bool) string {
 		switch busy := c.busy(x); {
 		case x != h && busy != "" && !(emptied && c.stillUp(x)):
 			return fmt.Sprintf("waits for the etcd member on %s, which %s", x.Name(), busy)
-		case x.Info.Etcd != "healthy":
+		case x.Info.Etcd != cluster.EtcdHealthy:
 			return fmt.Sprintf("the etcd member on %s is not healthy: %s", x.Name(), x.Info.Etcd)
 		}
 	}
@@ -145,7 +145,7 @@ func (c *coordinator) overBudget(h *host) string {
 	var stays []cluster.Unit
 	for u, pl := range h.Placed {
 		head := c.snap.Units[u]
-		if head != nil && head.Bad == "" && !head.Req.Global && crewOf(head) != "" && runs(head, pl) && c.stays(head, h) != "" {
+		if head != nil && head.Bad == "" && !head.Req.Global && crewOf(head) != "" && runs(head, pl) && c.stays(u, h) != "" {
 			stays = append(stays, u)
 		}
 	}
@@ -175,7 +175,7 @@ func (c *coordinator) red(h *host) string {
 		return because("hooks and checks after the reboot are running", r.After.Reason)
 	case !r.After.Well:
 		return because("hooks or checks after the reboot failed", r.After.Reason)
-	case h.Grant.Etcd && h.Info.Etcd != "healthy":
+	case h.Grant.Etcd && h.Info.Etcd != cluster.EtcdHealthy:
 		return because("its etcd member is not healthy", h.Info.Etcd)
 	}
 	return c.ill(h)

@@ -113,7 +113,7 @@ func (c *coordinator) prepare(h *host) {
 // empty waits until a host's units have left it.
 func (c *coordinator) empty(h *host) {
 	left := c.left(h)
-	on, timeout := c.blockedGrant(h.Grant)
+	on, timeout := c.blockedBy(h.Grant)
 	deadline := h.GrantSeen.Add(timeout)
 	late := !c.now.Before(deadline)
 	switch {

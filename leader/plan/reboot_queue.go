@@ -68,7 +68,7 @@ func (c *coordinator) wantOf(h *host) *want {
 		w.stage = max(w.stage, t.stageOf(h))
 	}
 	for u, pl := range h.Placed {
-		if head := c.snap.Units[u]; head != nil && head.Spec.Target == units.Launched && pl.State != cluster.Gone && c.stays(head, h) == "" {
+		if head := c.snap.Units[u]; head != nil && head.Spec.Target == units.Launched && pl.State != cluster.Gone && c.stays(u, h) == "" {
 			w.units++
 		}
 	}

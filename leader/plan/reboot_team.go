@@ -63,6 +63,9 @@ func (c *coordinator) muster() {
 	}
 	slices.SortFunc(c.teams, func(a, b *team) int { return strings.Compare(a.Name, b.Name) })
 	for _, h := range c.hosts {
+		if h.ready && !h.removed && h.Info.Reboot == nil && c.outdated == "" {
+			c.outdated = fmt.Sprintf("the agent of %s, version %s, knows no reboots, and could write nothing any more: upgrade it first", h.Name(), h.Info.Version)
+		}
 		takes, fails := c.takes(h) != "", c.fails(h) != ""
 		if !takes && !fails {
 			continue
@@ -106,7 +109,7 @@ func (c *coordinator) charged(h *host) []*team {
 		return out
 	}
 	for _, name := range h.Grant.Groups {
-		if t := c.team(name); t != nil && !slices.Contains(out, t) {
+		if t := c.named(name); t != nil && !slices.Contains(out, t) {
 			out = append(out, t)
 		}
 	}
@@ -114,8 +117,8 @@ func (c *coordinator) charged(h *host) []*team {
 	return out
 }
 
-// team finds a group by name, nil if there is none any more.
-func (c *coordinator) team(name string) *team {
+// named finds a group by its name, nil if there is none any more.
+func (c *coordinator) named(name string) *team {
 	if name == DefaultGroup {
 		return c.fallback
 	}

@@ -70,9 +70,8 @@ func appendNew(to []cluster.Check, one cluster.Check) []cluster.Check {
 	return append(to, one)
 }
 
-// excused says until when an absent host is not missed: it may reboot, and has still time to come back. A reboot
-// that nobody waits for any more excuses nothing.
-func (p *planner) excused(h *host) (until time.Time, ok bool) {
+// onLeave says until when an absent host is not missed: it may reboot, or does.
+func (p *planner) onLeave(h *host) (until time.Time, ok bool) {
 	if h.removed || h.Alive != nil || h.Grant == nil || !h.Grant.Phase.Away() {
 		return time.Time{}, false
 	}

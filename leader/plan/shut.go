@@ -67,6 +67,11 @@ func leaves(h *cluster.Host) bool {
 	return false
 }
 
+// excused says that a host's absence is no sign of a fault on our side: it was drained, or reboots.
+func excused(h *cluster.Host) bool {
+	return h.Spec.Drain != nil || h.GrantBad != "" || h.Grant != nil && h.Grant.Phase.Holds()
+}
+
 // phrases say why a host is shut, of one host and of several. said is by whom, and why.
 func (c closure) phrases(said string) (one, many string) {
 	const is, are = "is ", "are "
