@@ -18,9 +18,6 @@ import (
 func lockCluster(t *testing.T, hosts int, edit func(*cluster.Group)) *apitest.Cluster {
 	t.Helper()
 	c := newCluster(t, hosts)
-	if err := c.ObeyGrants(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	lockGroup(t, c, func(g *cluster.Group) {
 		g.Times.Settle = time.Millisecond
 		if edit != nil {
@@ -241,6 +238,14 @@ func place(t *testing.T, c *apitest.Cluster, name, options string, h *apitest.Ho
 	}
 }
 
+// unwell makes a host's checks red, or green.
+func unwell(t *testing.T, h *apitest.Host, why string) {
+	t.Helper()
+	if err := h.SetUnwell(t.Context(), why); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLockRefusals: what holds a host up, in the kinds of the protocol.
 func TestLockRefusals(t *testing.T) {
 	t.Parallel()
@@ -267,10 +272,10 @@ func TestLockRefusals(t *testing.T) {
 			lockGroup(t, c, func(g *cluster.Group) { g.Max = cluster.Slots{Given: true} })
 		}, 423, "slots_full", "max 0"},
 		{"checks red", func(t *testing.T, c *apitest.Cluster) {
-			c.Hosts[0].SetUnwell(t.Context(), "alert is firing")
+			unwell(t, c.Hosts[0], "alert is firing")
 		}, 423, "health_gate", "alert is firing"},
 		{"checks red for long", func(t *testing.T, c *apitest.Cluster) {
-			c.Hosts[0].SetUnwell(t.Context(), "alert is firing")
+			unwell(t, c.Hosts[0], "alert is firing")
 			lockGroup(t, c, func(g *cluster.Group) { g.Times.Gate, g.Times.Hooks = time.Millisecond, time.Millisecond })
 			lockOnce(t, c.Hosts[0], c.Hosts[0], "pre-reboot")
 			phaseIs(t, c, c.Hosts[0], cluster.PhaseBlocked)
@@ -378,7 +383,7 @@ func TestLockNotWell(t *testing.T) {
 	}
 	status, refusal = lockOnce(t, h2, h1, "steady-state")
 	wantLock(t, "steady-state before the agent is up", status, refusal, 503, "not_healthy", "h1")
-	h1.SetUnwell(t.Context(), "boot-complete.target failed")
+	unwell(t, h1, "boot-complete.target failed")
 	if err := c.ComeUp(t.Context(), h1); err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +392,7 @@ func TestLockNotWell(t *testing.T) {
 	wantLock(t, "steady-state while red", status, refusal, 503, "not_healthy", "boot-complete.target failed")
 	status, refusal = lockOnce(t, h1, h1, "pre-reboot")
 	wantLock(t, "pre-reboot while red", status, refusal, 423, "health_gate", "boot-complete.target failed")
-	h1.SetUnwell(t.Context(), "")
+	unwell(t, h1, "")
 	status, refusal = lockUntil(t, h1, h1, "steady-state")
 	wantLock(t, "steady-state once green", status, refusal, 200, "", "")
 	phaseIs(t, c, h1, cluster.PhaseDone)
@@ -441,9 +446,9 @@ func TestLockMetrics(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"flotilla_fleetlock_requests_total steady-state":          2,
-		"flotilla_fleetlock_requests_total pre-reboot":            1,
-		"flotilla_fleetlock_answers_total ok steady-state":        2,
+		"flotilla_fleetlock_requests_total steady-state":           2,
+		"flotilla_fleetlock_requests_total pre-reboot":             1,
+		"flotilla_fleetlock_answers_total ok steady-state":         2,
 		"flotilla_fleetlock_answers_total unknown_host pre-reboot": 1,
 		"flotilla_fleetlock_answers_total unknown_resource none":   1,
 	} {

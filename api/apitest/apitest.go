@@ -88,7 +88,7 @@ func (h *Host) localWord() api.Local {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l := h.local
-	l.Host, l.Name, l.Version, l.Boot = string(h.ID), h.Name, Version, h.agent.boot()
+	l.Host, l.Name, l.Version, l.Boot = string(h.ID), h.Name, Version, h.agent.bootNow()
 	return l
 }
 
