@@ -34,6 +34,7 @@ var rooms = map[string]room{
 	"cluster/store":             {"door", []string{"cluster", "units"}},
 	"cluster/store/memory":      {"door", []string{"cluster/store", "cluster", "units"}},
 	"cluster/store/storetest":   {"proof", []string{"cluster/store", "cluster", "units"}},
+	"agent/reboots":             {"door", []string{"agent/systemd", "cluster", "units"}},
 	"agent/systemd":             {"door", []string{"units"}},
 	"agent/systemd/fake":        {"door", []string{"agent/systemd", "units"}},
 	"agent/systemd/systemdtest": {"proof", []string{"agent/systemd", "units"}},

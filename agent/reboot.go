@@ -58,6 +58,7 @@ type reboots struct {
 	tried    time.Duration // when boot-complete.target was asked for last; owned by run
 	retry    time.Duration // when a hook that failed is due again; owned by run
 	why      string        // it failed; owned by run
+	deaf     bool          // logind did not answer the last look; owned by look
 
 	mu      sync.Mutex
 	doing   *doing // what run is at, so that a grant that is taken back ends it

@@ -31,8 +31,11 @@ func (r *reboots) lookOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, lookLimit)
 	logins, err := r.logind.Logins(limited)
 	cancel()
-	if err != nil && ctx.Err() == nil {
-		r.log.Warn("logind does not say who is logged in", "err", err)
+	if failed := err != nil && ctx.Err() == nil; failed != r.deaf {
+		r.deaf = failed
+		if failed {
+			r.log.Warn("logind does not say who is logged in", "err", err)
+		}
 	}
 	var need cluster.Need
 	var rivals []cluster.Rival

@@ -13,11 +13,6 @@ import (
 // OnlyReboots is Config.Only of a host that takes no units: its reboots alone are the cluster's.
 const OnlyReboots = "reboots"
 
-// Reboot is what a host's configuration says of its reboots.
-type Reboot struct {
-	FleetLock FleetLock `json:"fleetlock,omitzero"`
-}
-
 // FleetLock is where a host answers FleetLock clients (Zincati, fleetlockctl, curl) besides its API. The zero
 // value is nowhere.
 type FleetLock struct {
@@ -66,11 +61,16 @@ func (f FleetLock) Token() (string, error) {
 // minToken is how long a token of FleetLock clients must be, for it to be no guess.
 const minToken = 16
 
-// checkReboot is the part of check about reboots.
-func (c Config) checkReboot() (field, what, hint string) {
+// checkOnly is the part of check about what the host is here for.
+func (c Config) checkOnly() (field, what, hint string) {
 	if c.Only != "" && c.Only != OnlyReboots {
 		return "only", fmt.Sprintf("%q is unknown", c.Only), `write "` + OnlyReboots + `", or leave it out for a host that takes units too`
 	}
+	return "", "", ""
+}
+
+// checkFleetLock is the part of check about FleetLock clients.
+func (c Config) checkFleetLock() (field, what, hint string) {
 	if what, hint = c.Reboot.FleetLock.Check(); what != "" {
 		return "reboot.fleetlock.address", what, hint
 	}
