@@ -241,6 +241,21 @@ func (c *Client) PatchPolicy(ctx context.Context, p PolicyPatch) (RebootPolicy, 
 	return send[RebootPolicy](ctx, c, http.MethodPatch, "/v1/reboots/policy", p)
 }
 
+// FreezeGroup freezes a group's hosts, or thaws them.
+func (c *Client) FreezeGroup(ctx context.Context, group string, ask Maybe[FreezeAsk]) error {
+	_, err := send[RebootGroup](ctx, c, http.MethodPatch, "/v1/reboots/groups/"+url.PathEscape(group), GroupPatch{Freeze: ask})
+	return err
+}
+
+// Doctor calls each with what a person should mend: of one host (id, unique id prefix or name), or of all.
+func (c *Client) Doctor(ctx context.Context, host string, each func(Ailment) error) error {
+	v := url.Values{}
+	if host != "" {
+		v.Set("host", host)
+	}
+	return list(ctx, c, "/v1/doctor", v, each)
+}
+
 // Explain is GET /v1/explain/THING.
 func (c *Client) Explain(ctx context.Context, thing string) (Explanation, error) {
 	return get[Explanation](ctx, c, "/v1/explain/"+url.PathEscape(thing), nil)

@@ -46,6 +46,7 @@ const mostWaiting = 1000
 func (s *Server) summarise(c *cluster.Snapshot, v *Cluster) {
 	v.Revision, v.Store, v.Schema = c.Revision, c.Store.ID, c.Store.Schema
 	was := s.plans.at(c, s.opt)
+	v.Reboots = was.reboots.summary(s.opt.Now())
 	for _, n := range c.UnitNames() {
 		head := c.Units[n]
 		launched := head != nil && head.Spec.Target == units.Launched

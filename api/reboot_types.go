@@ -33,6 +33,11 @@ type PolicyPatch struct {
 	Webhook *string          `json:"webhook,omitempty"` // URL that outcomes are posted to; "" = none
 }
 
+// GroupPatch changes what holds for the reboots of one group's hosts.
+type GroupPatch struct {
+	Freeze Maybe[FreezeAsk] `json:"freeze,omitzero"`
+}
+
 // RebootLine is one line of GET /v1/reboots; exactly one field is set.
 type RebootLine struct {
 	Host   *HostReboot   `json:"host,omitempty"`

@@ -261,6 +261,61 @@ func (s *Server) editPolicy(ctx context.Context, match int64, p PolicyPatch, by 
 	return out, nil
 }
 
+// patchGroup answers PATCH /v1/reboots/groups/GROUP.
+func (s *Server) patchGroup(w http.ResponseWriter, r *http.Request) {
+	var p GroupPatch
+	name := r.PathValue("group")
+	err := decode(w, r, &p)
+	match := int64(0)
+	if err == nil {
+		match, err = ifMatch(r)
+	}
+	var v RebootGroup
+	if err == nil {
+		v, err = s.editGroup(r.Context(), name, match, p, s.note(r, ""))
+	}
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	s.answer(w, v)
+}
+
+func (s *Server) editGroup(ctx context.Context, name string, match int64, p GroupPatch, by cluster.Note) (out RebootGroup, err error) {
+	now := s.opt.Now()
+	none := Refuse(http.StatusNotFound, "flotilla reboot status shows them", "no group %q", name)
+	known := false
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) { known = c.Groups[name] != nil })
+	if !known { // its name need not even be one
+		return out, none
+	}
+	rev, err := s.opt.Store.EditGroup(ctx, name, match, func(was *cluster.Group) (*cluster.Group, error) {
+		if was == nil {
+			return nil, none
+		}
+		next := *was
+		if err := checkFreeze("group "+name, p.Freeze, was.Freeze, now); err != nil {
+			return nil, err
+		}
+		next.Freeze = freezeOf(p.Freeze, was.Freeze, by)
+		return &next, nil
+	})
+	if err == nil {
+		err = s.await(ctx, rev)
+	}
+	if err != nil {
+		return out, err
+	}
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		for _, g := range groupViews(c, nil, now) {
+			if g.Name == name {
+				out = g
+			}
+		}
+	})
+	return out, nil
+}
+
 // listHistory answers GET /v1/reboots/history, newest first; ?host=HOST only that one's, ?limit=N so many.
 func (s *Server) listHistory(w http.ResponseWriter, r *http.Request) {
 	q, err := readListQuery(r.URL.Query(), "host")

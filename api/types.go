@@ -80,6 +80,7 @@ type Host struct {
 	Reboot     *cluster.RebootWish `json:"reboot,omitempty"`     // the newest request that it reboot
 	Phase      cluster.Phase       `json:"phase,omitzero"`       // of its present or last reboot
 	Generation int64               `json:"generation,omitempty"` // of that
+	Served     int64               `json:"served,omitempty"`     // id of the request that it is for
 	Freeze     *cluster.Freeze     `json:"freeze,omitempty"`
 }
 
@@ -109,6 +110,7 @@ type Cluster struct {
 
 	Etcd []EtcdMember `json:"etcd,omitempty"` // members of our etcd, by name; empty for one that is not ours
 
+	Reboots string   `json:"reboots,omitempty"` // what is going on or stuck, one sentence
 	Notices []string `json:"notices,omitempty"` // what a person should know: storm brake, frozen, orphans
 	Local   Local    `json:"local"`
 }
@@ -222,6 +224,7 @@ const (
 	EventHost   EventKind = "host"
 	EventLeader EventKind = "leader"
 	EventStorm  EventKind = "storm"
+	EventReboot EventKind = "reboot"
 )
 
 // LogEntry is one journal line.

@@ -314,7 +314,7 @@ func hostView(s *cluster.Snapshot, h *cluster.Host) Host {
 	}
 	v.Reboot, v.Freeze = h.Spec.Reboot, h.Spec.Freeze
 	if h.Grant != nil {
-		v.Phase, v.Generation = h.Grant.Phase, h.Grant.Generation
+		v.Phase, v.Generation, v.Served = h.Grant.Phase, h.Grant.Generation, h.Grant.Wish
 	}
 	if i := h.Info; i != nil {
 		v.Version, v.OS, v.Kernel, v.Systemd = i.Version, i.OS, i.Kernel, i.Systemd

@@ -8,7 +8,7 @@ import (
 )
 
 // rebootSources are the sources that a host's configuration names, or the usual ones.
-func rebootSources(c members.Reboot) []reboots.Source {
+func rebootSources(c members.RebootConfig) []reboots.Source {
 	if c.Sources == nil {
 		return reboots.Defaults()
 	}

@@ -85,7 +85,7 @@ type Config struct {
 	Labels    map[string]string `json:"labels,omitempty"`
 	Reserve   string            `json:"reserve,omitempty"` // memory that units may not have; see cluster.ParseReserve
 	Only      string            `json:"only,omitempty"`    // OnlyReboots; "" = units too
-	Reboot    Reboot            `json:"reboot,omitzero"`
+	Reboot    RebootConfig      `json:"reboot,omitzero"`
 	Timing    Timing            `json:"timing"`
 	PKI       PKI               `json:"pki"`
 	Data      string            `json:"data"`
@@ -217,6 +217,9 @@ func (c Config) check() (field, what, hint string) {
 	}
 	if !strings.HasPrefix(c.Prefix, "/") || strings.HasSuffix(c.Prefix, "/") {
 		return "prefix", fmt.Sprintf("%q must begin with a slash and not end with one", c.Prefix), "write it like " + DefaultPrefix
+	}
+	if field, what, hint := c.checkOnly(); what != "" {
+		return field, what, hint
 	}
 	if field, what, hint := c.checkReboot(); what != "" {
 		return field, what, hint

@@ -30,11 +30,13 @@ func intersperse(app *cli.App, args []string) []string {
 	for len(rest) > 0 && isEndpointFlag(rest[0]) {
 		moved, rest = append(moved, rest[0]), rest[1:]
 	}
+	acts := false
 	for len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
 		c := find(cmds, rest[0])
 		if c == nil {
 			break
 		}
+		acts = actsItself(c)
 		head, rest = append(head, rest[0]), rest[1:]
 		flags, cmds = c.Flags, c.Subcommands
 	}
@@ -47,7 +49,7 @@ func intersperse(app *cli.App, args []string) []string {
 		case len(a) < 2 || a[0] != '-':
 			plain = append(plain, a)
 		case isHelp(a):
-			if len(cmds) == 0 {
+			if acts {
 				plain = nil // these are arguments of the command, not words of it
 			}
 			return slices.Concat(args[:1], []string{"help"}, head[1:], plain)

@@ -38,11 +38,12 @@ func readChoice(c *cli.Context) (hostChoice, error) {
 			ways++
 		}
 	}
+	_, command, _ := strings.Cut(c.Command.HelpName, " ") // all words of it
 	switch {
 	case ways == 0:
-		return out, usagef("%s needs a host: flotilla %s h1 (or --selector role=web, or --all)", c.Command.Name, c.Command.Name)
+		return out, usagef("%s needs a host: flotilla %s h1 (or --selector role=web, or --all)", command, command)
 	case ways > 1:
-		return out, usagef("%s takes hosts by name, or --selector, or --all: choose one of them", c.Command.Name)
+		return out, usagef("%s takes hosts by name, or --selector, or --all: choose one of them", command)
 	}
 	selector, err := units.ParseSelector(out.text)
 	var bad *units.Error

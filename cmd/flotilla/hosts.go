@@ -25,6 +25,8 @@ func hostCommands() []*cli.Command {
 		{Name: "failover", Category: groupHosts, Usage: "the storm brake", Subcommands: []*cli.Command{
 			{Name: "resume", Usage: "move the units of the absent hosts after all", Flags: endpointFlags(), Action: failoverResume},
 		}},
+		rebootCommand(),
+		doctorCommand(),
 		rebalanceCommand(),
 	}
 }

@@ -114,7 +114,7 @@ func prepare(c *cli.Command, parent string) {
 		prepare(sub, path+" ")
 	}
 	act := c.Action
-	if len(c.Subcommands) > 0 {
+	if len(c.Subcommands) > 0 && !actsItself(c) {
 		act = func(cc *cli.Context) error {
 			if cc.Args().Present() {
 				return usagef("%s has no command %q: see flotilla help %s", path, cc.Args().First(), path)
@@ -129,6 +129,9 @@ func prepare(c *cli.Command, parent string) {
 		return act(cc)
 	}
 }
+
+// actsItself says that a command does something of its own, with or without commands below it.
+func actsItself(c *cli.Command) bool { return len(c.Subcommands) == 0 || c.ArgsUsage != "" }
 
 func onUsage(path string) cli.OnUsageErrorFunc {
 	return func(_ *cli.Context, err error, _ bool) error {

@@ -80,6 +80,9 @@ func clusterStatus(c *cli.Context, cl *api.Client, local api.Local) error {
 		fmt.Fprintf(w, ", etcd %d/%d", healthy, all)
 	}
 	fmt.Fprintln(w)
+	if v.Reboots != "" {
+		fmt.Fprintf(w, "reboots: %s (flotilla reboot status)\n", plain(v.Reboots))
+	}
 	for _, n := range v.Notices {
 		fmt.Fprintf(w, "! %s\n", n)
 	}

@@ -7,6 +7,14 @@ import (
 	"strings"
 )
 
+// RebootConfig is what this host's configuration says of its reboots.
+type RebootConfig struct {
+	// Sources say whether the host needs a reboot; absent = the usual ones, [] = nobody says so.
+	Sources []RebootSource `json:"sources,omitzero"`
+	// FleetLock is where FleetLock clients are answered besides on the API.
+	FleetLock FleetLock `json:"fleetlock,omitzero"`
+}
+
 // RebootSource is one way to learn whether the host needs a reboot. Exactly one of its first seven is set.
 type RebootSource struct {
 	File            string   `json:"file,omitempty"`    // needs one while it exists
@@ -23,15 +31,15 @@ type RebootSource struct {
 	Every   Duration `json:"every,omitzero"`   // between two runs of Command; default 10 min
 }
 
-// checkSources is the part of checkReboot about who needs a reboot. A source that is not right is named with its place, as in
+// checkReboot is the part of check about reboots. A source that is not right is named with its place, as in
 // reboot.sources.2, counted from 1.
-func (c Config) checkSources() (field, what, hint string) {
+func (c Config) checkReboot() (field, what, hint string) {
 	for i, s := range c.Reboot.Sources {
 		if what, hint := s.check(); what != "" {
 			return fmt.Sprintf("reboot.sources.%d", i+1), what, hint
 		}
 	}
-	return "", "", ""
+	return c.checkFleetLock()
 }
 
 // check says what is wrong with one source.
