@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flotilla/cluster"
+	"flotilla/leader/plan"
 	"flotilla/units"
 )
 
@@ -164,7 +165,7 @@ func (x *examination) group(g *cluster.GroupHead, hosts []*cluster.Host) {
 		x.add(thing, "set it again, or remove it", "its hosts do not reboot: %s", cmp.Or(g.Bad, fmt.Sprint(err)))
 		return
 	}
-	if len(hosts) == 0 && g.Name != defaultGroup {
+	if len(hosts) == 0 && g.Name != plan.DefaultGroup {
 		x.add(thing, "flotilla list-machines -o wide shows the labels that there are", "no host has the labels %s", cmp.Or(g.Selector, "(all)"))
 	}
 	for _, name := range g.Windows {

@@ -27,6 +27,7 @@ type planned struct {
 	pending map[cluster.Unit]bool // the leader will decide on them next
 	storm   *plan.Storm
 	turns   map[cluster.HostID]plan.HostReboot
+	begins  []string  // groups of which the leader is about to give slots to hosts, if it sees what this plan sees
 	next    time.Time // when it can change by itself
 	reboots rebootsView
 	drains  map[cluster.HostID]*Draining // hosts that are drained
@@ -75,6 +76,9 @@ func planFrom(c *cluster.Snapshot, opt plan.Options, now time.Time) planned {
 	}
 	for _, h := range r.Reboots {
 		out.turns[h.Host] = h
+		if begins(h) {
+			out.begins = append(out.begins, h.Groups...)
+		}
 	}
 	for _, d := range r.Decisions {
 		out.pending[d.Unit] = true

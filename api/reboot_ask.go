@@ -37,15 +37,19 @@ func checkAsk(h *cluster.Host, ask Maybe[RebootAsk], rev int64) error {
 		return nil
 	case !pending(h) && (wish == nil || !serves(h.Grant, wish)):
 		return Refuse(http.StatusConflict, "flotilla reboot status shows who waits", "nobody asked %s to reboot", name)
-	case !pending(h) && h.Grant.Phase >= cluster.PhaseGranted:
+	case !pending(h) && (h.Grant.Phase >= cluster.PhaseRebooting || h.Used()):
 		return Refuse(http.StatusConflict, "flotilla reboot unlock "+name+" takes its slot away", "%s cannot be kept from its reboot any more: it is %s", name, h.Grant.Phase)
 	}
 	return nil
 }
 
-// pending says that somebody asked the host to reboot, and it has not come to that.
+// pending says that somebody asked the host to reboot, and it has not begun to, or is to try again.
 func pending(h *cluster.Host) bool {
-	return h.Spec.Reboot != nil && (h.Grant == nil || h.Spec.Reboot.ID > h.Grant.Wish)
+	wish, g := h.Spec.Reboot, h.Grant
+	if wish == nil || g == nil {
+		return wish != nil
+	}
+	return wish.ID > g.Wish || wish.ID == g.Wish && (g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned)
 }
 
 // serves says that a reboot is under way, and for that request.
@@ -91,8 +95,7 @@ func freezeOf(ask Maybe[FreezeAsk], was *cluster.Freeze, by cluster.Note) *clust
 	return &cluster.Freeze{By: by, Until: ask.Value.Until}
 }
 
-// applyReboots changes what the operator says of a host's reboots. g is the host's grant as it was seen, bad
-// says that it cannot be read.
+// applyReboots changes what the operator says of a host's reboots.
 func applyReboots(spec *cluster.HostSpec, p HostPatch, seen grantSeen, by cluster.Note) {
 	if p.Reboot.Given {
 		spec.Reboot = wishOf(p.Reboot.Value, spec.Reboot, seen, by)
@@ -121,7 +124,8 @@ func (g grantSeen) generation() int64 {
 }
 
 // wishOf is the wish that a request makes of the one before. A request that waits keeps its place in the
-// queue when it is made again, and a host that is rebooting is not to do so twice.
+// queue when it is made again; one that is being prepared for is taken up by the leader, and a host that is going
+// down, or is back, is not to do so twice.
 func wishOf(ask *RebootAsk, was *cluster.RebootWish, g grantSeen, by cluster.Note) *cluster.RebootWish {
 	if ask == nil {
 		return nil
@@ -131,7 +135,7 @@ func wishOf(ask *RebootAsk, was *cluster.RebootWish, g grantSeen, by cluster.Not
 		served = g.Wish
 	}
 	waits := was != nil && was.ID > served
-	if !waits && g.Grant != nil && g.Phase.Holds() {
+	if !waits && g.Grant != nil && g.Phase.Holds() && g.Phase >= cluster.PhaseRebooting {
 		return was
 	}
 	by.Why = cmp.Or(ask.Reason, by.Why)

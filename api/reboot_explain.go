@@ -66,7 +66,7 @@ func (e *Explanation) addPhase(r HostReboot, now time.Time) {
 	for _, rival := range r.Rivals {
 		e.add("%s may reboot it without asking: %s; %s ends that", rival.Name, rival.Why, rival.Mend)
 	}
-	if remedy := rebootRemedy(r); remedy != "" {
+	if remedy := rebootRemedy(r); remedy != "" && !strings.Contains(r.Reason, "flotilla reboot ") {
 		e.add("%s", remedy)
 	}
 }

@@ -9,19 +9,17 @@ import (
 	"time"
 
 	"flotilla/cluster"
+	"flotilla/leader/plan"
 	"flotilla/units"
 )
-
-// defaultGroup is the group of the hosts that no other one selects. It is there also when nobody made it.
-const defaultGroup = "default"
 
 // belongs are the hosts of each group, in the order of their ids. Groups that cannot be used have none.
 func belongs(c *cluster.Snapshot) map[cluster.GroupName][]*cluster.Host {
 	selectors := map[cluster.GroupName]units.Selector{}
-	out := map[cluster.GroupName][]*cluster.Host{defaultGroup: nil}
+	out := map[cluster.GroupName][]*cluster.Host{plan.DefaultGroup: nil}
 	for name, g := range c.Groups {
 		out[name] = nil
-		if s, err := units.ParseSelector(g.Selector); err == nil && g.Bad == "" && name != defaultGroup {
+		if s, err := units.ParseSelector(g.Selector); err == nil && g.Bad == "" && name != plan.DefaultGroup {
 			selectors[name] = s
 		}
 	}
@@ -34,7 +32,7 @@ func belongs(c *cluster.Snapshot) map[cluster.GroupName][]*cluster.Host {
 			}
 		}
 		if !found {
-			out[defaultGroup] = append(out[defaultGroup], h)
+			out[plan.DefaultGroup] = append(out[plan.DefaultGroup], h)
 		}
 	}
 	return out
@@ -65,15 +63,18 @@ func groupViews(c *cluster.Snapshot, hosts []HostReboot, now time.Time) []Reboot
 		if g.Until, g.Next, bad = openings(c, spec.Windows, now); g.Problem == "" {
 			g.Problem = bad
 		}
-		g.Halted = haltedBy(name, hosts)
+		g.Halted = haltedBy(name, spec.Failures, hosts)
 		out = append(out, g)
 	}
 	return out
 }
 
-// takesSlot says that a host counts as away: it holds a slot, goes down, or is absent.
+// takesSlot says that a host counts as away: it holds a slot, goes down, or is absent and nobody gave it up.
 func takesSlot(h *cluster.Host) bool {
-	return h.HoldsSlot() || h.Alive == nil || h.Info != nil && h.Info.Reboot != nil && h.Info.Reboot.Down != nil
+	if h.Alive == nil && !h.HoldsSlot() {
+		return h.Grant == nil || h.Grant.Phase != cluster.PhaseReleased
+	}
+	return h.HoldsSlot() || h.Info != nil && h.Info.Reboot != nil && h.Info.Reboot.Down != nil
 }
 
 // openings say until when one of the windows is open, zero while none is, and when the next one opens.
@@ -103,13 +104,16 @@ func openings(c *cluster.Snapshot, names []cluster.GroupName, now time.Time) (un
 	return until, next, bad
 }
 
-// haltedBy says which hosts keep a group from beginning other reboots; "" = none.
-func haltedBy(group string, hosts []HostReboot) string {
+// haltedBy says which hosts keep a group from beginning other reboots, if they are more than it goes on with; "" = none.
+func haltedBy(group string, allowed int, hosts []HostReboot) string {
 	var why []string
 	for _, h := range hosts {
 		if h.Halts && slices.Contains(h.Groups, group) {
 			why = append(why, fmt.Sprintf("%s is %s: %s", h.Name, h.Phase, h.Reason))
 		}
+	}
+	if len(why) <= allowed {
+		return ""
 	}
 	return strings.Join(why, "; ")
 }
