@@ -41,6 +41,7 @@ type reboots struct {
 	boot    cluster.Boot
 	limit   time.Duration // of one call to the store
 	period  time.Duration // between two looks at who needs a reboot
+	wanted  time.Duration // that logind was told to hold shutdowns up; 0 = any is right
 	orders  func() orders
 	lease   func() (cluster.Lease, bool) // ok is false while nothing may be written
 	content func(units.Hash) ([]byte, error)
@@ -58,6 +59,7 @@ type reboots struct {
 	tried    time.Duration // when boot-complete.target was asked for last; owned by run
 	retry    time.Duration // when a hook that failed is due again; owned by run
 	why      string        // it failed; owned by run
+	deaf     bool          // logind did not answer the last look; owned by look
 
 	mu      sync.Mutex
 	doing   *doing // what run is at, so that a grant that is taken back ends it
@@ -70,6 +72,7 @@ type reboots struct {
 type doing struct {
 	generation int64
 	phase      cluster.Phase
+	committed  bool // to reboot: that its phase goes on is no reason to stop
 	cancel     context.CancelFunc
 }
 
@@ -79,7 +82,7 @@ func newReboots(a *Agent) (*reboots, error) {
 	r := &reboots{
 		logind: d.Logind, machine: d.Machine, door: d.Grants, checks: d.Checks, needs: d.Needs,
 		systemd: d.Systemd, journal: d.Journal, clock: d.Clock, log: a.log,
-		host: o.Host, boot: o.boot(), limit: o.Timing.TTL, period: o.Look,
+		host: o.Host, boot: o.boot(), limit: o.Timing.TTL, period: o.Look, wanted: o.Delay,
 		orders: a.keeper.orders, lease: a.mayReport, content: a.keeper.content, dropIns: a.keeper.dropIns, told: a.reporter.told,
 		change: func(edit func(*cluster.RebootReport)) {
 			a.reporter.change(func(info *cluster.HostInfo) { info.Reboot = edited(info.Reboot, edit) })
@@ -127,7 +130,7 @@ func bootName(b cluster.Boot) string {
 func (r *reboots) notice() {
 	g := r.orders().view.Grant
 	r.mu.Lock()
-	if d := r.doing; d != nil && (g == nil || g.Generation != d.generation || g.Phase != d.phase) {
+	if d := r.doing; d != nil && (g == nil || g.Generation != d.generation || g.Phase != d.phase && !d.committed) {
 		d.cancel()
 	}
 	r.mu.Unlock()
@@ -164,7 +167,7 @@ func (r *reboots) step(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.mu.Lock()
-	r.doing = &doing{g.Generation, g.Phase, cancel}
+	r.doing = &doing{generation: g.Generation, phase: g.Phase, cancel: cancel}
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
@@ -189,9 +192,7 @@ func (r *reboots) forget() {
 	if r.life.granted() == 0 {
 		return
 	}
-	if err := r.life.set(func(l *life) { l.Granted = 0 }); err != nil {
-		r.log.Warn("the next boot may count as granted", "err", err)
-	}
+	r.ends(func(l *life) { l.Granted = 0 })
 	r.moved.ring()
 }
 

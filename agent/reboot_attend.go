@@ -92,7 +92,10 @@ func (r *reboots) attend(ctx context.Context) error {
 // down takes in that the host goes down, or does not any more.
 func (r *reboots) down(ctx context.Context, kind string) {
 	under := kind != ""
-	granted := r.life.granted() != 0 || external(r.orders().view.Grant, r.boot)
+	if g := r.orders().view.Grant; under && external(g, r.boot) {
+		r.ends(func(l *life) { l.Granted = g.Generation })
+	}
+	granted := r.life.granted() != 0
 	r.mu.Lock()
 	was := r.falling
 	r.falling = fall{under: under, granted: granted, until: was.until}
@@ -106,14 +109,23 @@ func (r *reboots) down(ctx context.Context, kind string) {
 	case under:
 		r.refuseToFall(ctx, kind)
 	case was.under && was.granted:
+		if generation == 0 { // another client's, who has to say so itself
+			r.ends(func(l *life) { l.Granted = 0 })
+			return
+		}
 		r.mark(generation, "the reboot was taken back while the host went down: look at journalctl -u systemd-logind")
 		r.kick.ring()
 	case was.under:
 		r.log.Info("the host does not go down after all")
 		r.change(func(report *cluster.RebootReport) { report.Down = nil })
-		if err := r.life.set(func(l *life) { l.Typed = false }); err != nil {
-			r.log.Warn("the next boot may count as typed", "err", err)
-		}
+		r.ends(func(l *life) { l.Typed = false })
+	}
+}
+
+// ends notes how this boot ends.
+func (r *reboots) ends(edit func(*life)) {
+	if err := r.life.set(edit); err != nil {
+		r.log.Warn("the next boot will say wrongly how it came about", "err", err)
 	}
 }
 
@@ -132,9 +144,7 @@ func (r *reboots) refuseToFall(ctx context.Context, kind string) {
 	r.falling.until = r.clock.Boottime() + delay - holdMargin
 	r.mu.Unlock()
 	r.log.Warn("somebody else takes this host down; it is held up while its units go elsewhere", "kind", kind, "most", delay)
-	if err := r.life.set(func(l *life) { l.Typed = true }); err != nil {
-		r.log.Warn("the next boot will count as unexpected", "err", err)
-	}
+	r.ends(func(l *life) { l.Typed = true })
 }
 
 // delay is logind's limit for those who hold a shutdown up.

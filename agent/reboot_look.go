@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"flotilla/cluster"
@@ -31,8 +32,11 @@ func (r *reboots) lookOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, lookLimit)
 	logins, err := r.logind.Logins(limited)
 	cancel()
-	if err != nil && ctx.Err() == nil {
-		r.log.Warn("logind does not say who is logged in", "err", err)
+	if failed := err != nil && ctx.Err() == nil; failed != r.deaf {
+		r.deaf = failed
+		if failed {
+			r.log.Warn("logind does not say who is logged in", "err", err)
+		}
 	}
 	var need cluster.Need
 	var rivals []cluster.Rival
@@ -42,6 +46,9 @@ func (r *reboots) lookOnce(ctx context.Context) {
 	}
 	if ctx.Err() != nil {
 		return
+	}
+	if err == nil && logins.Delay < r.wanted {
+		problem = joined([]string{problem, fmt.Sprintf("logind holds a typed reboot up for %s only, not %s: another file of logind.conf.d has the last word (systemd-analyze cat-config systemd/logind.conf), or systemctl reload systemd-logind", logins.Delay, r.wanted)})
 	}
 	r.change(func(report *cluster.RebootReport) {
 		if err == nil {

@@ -10,8 +10,12 @@ import (
 
 // inReboots runs a test whose host says in its own words what becomes of its reboots. The host boots again by itself, after ten seconds, and
 // its agent is started then.
-func inReboots(t *testing.T, f func(w *world)) {
+func inReboots(t *testing.T, f func(w *world)) { inRebootsWith(t, nil, f) }
+
+// inRebootsWith is inReboots with other doors.
+func inRebootsWith(t *testing.T, bend func(*Doors), f func(w *world)) {
 	inWorld(t, kind(), fake.Options{}, func(w *world) {
+		w.bend = bend
 		down := make(chan string, 8)
 		w.host.OnDown(func(kind string) { down <- kind })
 		w.down = down
@@ -118,6 +122,24 @@ func TestGrantedReboot(t *testing.T) {
 		g.Phase = cluster.PhaseDone
 		w.grant(g)
 		w.until("the verdict to be dropped", func() bool { return w.report().After == nil })
+		if n := w.count("down", ""); n != 1 {
+			t.Errorf("the host went down %d times, want once", n)
+		}
+	})
+}
+
+// TestLeaderIsFaster: the leader sees that a grant is used, and says that the host reboots, before logind was reached. The host
+// reboots all the same.
+func TestLeaderIsFaster(t *testing.T) {
+	inReboots(t, func(w *world) {
+		w.host.SlowLogind(5 * time.Second)
+		g := cluster.Grant{Generation: 7, Phase: cluster.PhaseGranted, Boot: w.bootNow(), Cause: "test", Within: time.Minute}
+		w.grant(g)
+		w.until("the grant to be used", func() bool { return w.booting() != nil })
+		g.Phase = cluster.PhaseRebooting
+		w.grant(g)
+		w.fell("reboot")
+		w.verdict("the host to be well after the reboot", afterOf, well(7))
 		if n := w.count("down", ""); n != 1 {
 			t.Errorf("the host went down %d times, want once", n)
 		}

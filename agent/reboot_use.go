@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -55,6 +54,7 @@ func (r *reboots) use(ctx context.Context, g cluster.Granting) time.Duration {
 	}
 	limited, cancel := context.WithTimeout(ctx, min(r.limit, left))
 	defer cancel()
+	r.commit()
 	err = r.door.UseGrant(limited, lease, g, r.boot)
 	if err != nil {
 		r.log.Warn("the grant could not be used: no reboot", "generation", g.Generation, "err", err)
@@ -100,9 +100,8 @@ func (r *reboots) committed(ctx context.Context, g cluster.Granting) (committed,
 // carryOut asks logind for the reboot to which the host is committed. What logind does not answer is asked again; then
 // a shutdown that is under way counts as ours.
 func (r *reboots) carryOut(ctx context.Context, l cluster.Lease, g cluster.Granting) time.Duration {
-	if err := r.life.set(func(l *life) { l.Granted = g.Generation }); err != nil {
-		r.log.Warn("the next boot will not know that this one was granted", "err", err)
-	}
+	r.ends(func(l *life) { l.Granted = g.Generation })
+	r.commit()
 	r.mark(g.Generation, "")
 	if r.under(ctx) {
 		return recheck
@@ -113,6 +112,9 @@ func (r *reboots) carryOut(ctx context.Context, l cluster.Lease, g cluster.Grant
 	defer cancel()
 	refused, err := r.logind.Reboot(limited, g.Soft)
 	switch {
+	case ctx.Err() != nil: // whoever goes on asks the store, and then logind
+		r.mark(0, "")
+		return useRetry
 	case err == nil && refused == "", r.under(ctx):
 		return recheck
 	case err != nil:
@@ -135,6 +137,16 @@ func (r *reboots) under(ctx context.Context) bool {
 	return err != nil || now.Shutdown != ""
 }
 
+// commit lets what is being done go on when the leader says that the host reboots: it may hear that the grant is used
+// before logind was asked.
+func (r *reboots) commit() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.doing != nil {
+		r.doing.committed = true
+	}
+}
+
 // mark notes that the grant is being carried out (0 = none is), and why that did not come to its end.
 func (r *reboots) mark(generation int64, undone string) {
 	r.mu.Lock()
@@ -153,9 +165,7 @@ func (r *reboots) refuse(ctx context.Context, l cluster.Lease, g cluster.Grantin
 		return useRetry
 	}
 	r.mark(g.Generation, "")
-	err := r.life.set(func(l *life) { l.Granted = 0 })
-	if err = errors.Join(err, r.hold.take(ctx)); err != nil {
-		r.log.Warn("after a reboot that did not come", "err", err)
-	}
+	r.ends(func(l *life) { l.Granted = 0 })
+	r.moved.ring() // the lock is taken again
 	return restLength
 }

@@ -216,6 +216,17 @@ func (c *Client) PatchHost(ctx context.Context, host string, p HostPatch) (Host,
 	return send[Host](ctx, c, http.MethodPatch, "/v1/hosts/"+url.PathEscape(host), p)
 }
 
+// PlanDrain says what draining hosts (ids, unique id prefixes or names) comes to, and changes nothing.
+func (c *Client) PlanDrain(ctx context.Context, hosts []string) ([]plan.DrainStep, error) {
+	d, err := send[DrainPlan](ctx, c, http.MethodPost, "/v1/drains", Drains{Hosts: hosts})
+	return d.Steps, err
+}
+
+// WatchHosts calls each with the hosts as they are, from a revision on, and with those that change.
+func (c *Client) WatchHosts(ctx context.Context, from int64, each func(Host) error) error {
+	return list(ctx, c, "/v1/hosts", url.Values{"watch": {strconv.FormatInt(from, 10)}}, each)
+}
+
 // Reboots calls each with where hosts, groups and the policy stand: hosts by name, then groups by name.
 func (c *Client) Reboots(ctx context.Context, each func(RebootLine) error) error {
 	return list(ctx, c, "/v1/reboots", nil, each)

@@ -28,6 +28,7 @@ func (s *Server) cluster(w http.ResponseWriter, r *http.Request) {
 		if len(h.Orphans) > 0 {
 			v.Notices = append(v.Notices, fmt.Sprintf("%s runs %s without any order: flotilla start UNIT takes it back, flotilla orphan stop %s UNIT ends it", h.Name, someOf(h.Orphans), h.Name))
 		}
+		v.Notices = append(v.Notices, closedNotices(h)...)
 		if h.State == HostRemoved {
 			v.Notices = append(v.Notices, fmt.Sprintf("%s was removed and is alive: flotilla host restore %s takes it back", h.Name, h.Name))
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"flotilla/cluster"
@@ -107,20 +108,23 @@ func (l *locking) look(ctx context.Context, late bool) (done bool, _ *LockRefusa
 	}
 	stand := standOf(&h)
 	switch {
-	case stand == lockReady:
+	case stand == lockReady && h.Grant.Phase != cluster.PhaseOverdue:
 		return l.use(ctx, &h)
 	case stand == lockNone && !l.wished:
 		return l.wish(ctx, &h, rev)
-	case stand == lockMoving && !late, stand == lockEnding && !late:
+	case (stand == lockMoving || stand == lockEnding) && !late:
 		l.wished = stand == lockMoving
 		return false, nil
 	}
 	if final, refusal := l.outOfTouch(ctx); refusal != nil {
 		return final || late, refusal
 	}
-	r, fresh := l.turnOf(h.ID, h.SpecRev)
-	if stand == lockQueued && !late && (!fresh || begins(r)) {
-		return false, nil
+	r, fresh := l.turnOf(&h)
+	switch {
+	case stand == lockReady && fresh && r.Hold == plan.HoldNone: // it is overdue, and may all the same
+		return l.use(ctx, &h)
+	case stand == lockReady && !fresh, stand == lockQueued && (!fresh || r.Phase.Holds()):
+		return late, l.lockUnavailable("the leader has not decided about " + h.Name() + " yet")
 	}
 	return true, l.refuse(&h, stand, r)
 }
@@ -178,8 +182,8 @@ func (l *locking) refuse(h *cluster.Host, stand lockStand, r plan.HostReboot) *L
 	case lockOther:
 		return lockRefusal(http.StatusLocked, kindOther, l.worth(r), "flotilla itself is to reboot %s: %s", name, why)
 	case lockBlocked:
-		if v := before(h); v != nil && !v.Well {
-			return lockRefusal(http.StatusLocked, kindHealth, l.worth(r), "%s: %s", name, cmp.Or(v.Reason, why))
+		if h.Grant.Empty {
+			return lockRefusal(http.StatusLocked, kindHealth, l.worth(r), "%s: %s", name, why)
 		}
 		return lockRefusal(http.StatusConflict, kindBlocked, l.worth(r), "%s: %s", name, why)
 	case lockLoop:
@@ -202,9 +206,9 @@ func (l *locking) refuseMoving(h *cluster.Host, r plan.HostReboot) *LockRefusal 
 	return lockRefusal(http.StatusLocked, lockKind(r), l.worth(r), "%s: %s", name, r.Reason)
 }
 
-// begins says that the leader is about to begin this reboot, or has.
+// begins says that the leader is about to begin this reboot.
 func begins(r plan.HostReboot) bool {
-	return r.Phase.Holds() || r.Phase == cluster.PhaseQueued && r.Hold == plan.HoldNone
+	return r.Phase == cluster.PhaseQueued && (r.Hold == plan.HoldNone || r.Hold == plan.HoldUnits)
 }
 
 // lockKind is the word for what holds a reboot up.
@@ -252,7 +256,7 @@ func (s *Server) lockView(ask lockAsk) (h cluster.Host, rev int64, refusal *Lock
 			return
 		}
 		rev = c.Revision
-		if c.Groups[ask.group] == nil && ask.group != defaultGroup {
+		if c.Groups[ask.group] == nil && ask.group != plan.DefaultGroup {
 			refusal = lockRefusal(http.StatusBadRequest, kindInvalidGroup, 0, "there is no group %.64s (flotilla group list shows them)", ask.group)
 			return
 		}
@@ -298,11 +302,18 @@ func (s *Server) lockFault(err error) (done bool, _ *LockRefusal) {
 	return true, s.lockUnavailable(e.Message)
 }
 
-// turnOf is the planner's word on a host's reboot; fresh says that it knows of the host's words at revision rev.
-func (s *Server) turnOf(id cluster.HostID, rev int64) (r plan.HostReboot, fresh bool) {
+// turnOf is the planner's word on a host's reboot. It is not fresh if it is older than what the mirror shows of the
+// host, and then the grant's own word takes its place; and while slots of the host's groups are about to be given
+// away, for which of the hosts gets one is the leader's word alone.
+func (s *Server) turnOf(h *cluster.Host) (r plan.HostReboot, fresh bool) {
 	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
 		p := s.plans.at(c, s.opt)
-		r, fresh = p.turns[id], p.rev >= rev
+		r = p.turns[h.ID]
+		undecided := slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(p.begins, g) })
+		fresh = p.rev >= max(h.SpecRev, h.GrantRev) && !undecided
 	})
+	if g := h.Grant; !fresh && g != nil {
+		r = plan.HostReboot{Host: h.ID, Name: h.Name(), Phase: g.Phase, Reason: g.Reason}
+	}
 	return r, fresh
 }

@@ -69,42 +69,47 @@ func (s *Server) unlock(ctx context.Context, ask lockAsk, late bool) (done bool,
 	case unlockNone:
 		return true, nil
 	case unlockWish:
-		return s.giveBack(ctx, ask, &h)
+		return s.giveBack(ctx, &h)
 	case unlockBoot: // the store hears of a boot some seconds after the client does
 		boot, ok := s.bootOf(ctx, &h)
 		if ok && boot == h.Grant.Boot {
-			return s.giveBack(ctx, ask, &h)
+			return s.giveBack(ctx, &h)
 		}
 	}
 	if !late {
 		return false, nil
 	}
-	r, _ := s.turnOf(h.ID, 0)
+	r, _ := s.turnOf(&h)
 	why := cmp.Or(r.Reason, h.GrantBad, "no sign of life of its flotilla-agent since")
 	return true, lockRefusal(http.StatusServiceUnavailable, kindUnhealthy, lockAgain, "%s has rebooted and is not well: %s", h.Name(), why)
 }
 
-// giveBack ends what the client asked for. What flotilla or a person wants of the host stays.
-func (s *Server) giveBack(ctx context.Context, ask lockAsk, h *cluster.Host) (done bool, _ *LockRefusal) {
+// giveBack ends what the client asked for. What flotilla or a person wants of the host stays. The wish goes first, and
+// then the host is looked at again: a grant that was not used by then is not used any more.
+func (s *Server) giveBack(ctx context.Context, h *cluster.Host) (done bool, _ *LockRefusal) {
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
-	holds := h.Grant != nil && h.Grant.Phase.Holds()
-	if holds && !h.Grant.External {
-		return true, nil
-	}
-	seen := h.Spec.Reboot
-	_, err := s.opt.Store.EditHost(ctx, h.ID, 0, func(spec *cluster.HostSpec) error {
-		if w := spec.Reboot; w != nil && seen != nil && w.External && w.ID <= seen.ID {
-			spec.Reboot = nil
+	external := h.Grant != nil && h.Grant.Phase.Holds() && h.Grant.External
+	switch wish := h.Spec.Reboot; {
+	case wish != nil && wish.External && stands(h):
+		rev, err := s.opt.Store.EditHost(ctx, h.ID, 0, func(spec *cluster.HostSpec) error {
+			if w := spec.Reboot; w != nil && w.External && w.ID <= wish.ID {
+				spec.Reboot = nil
+			}
+			return nil
+		})
+		if err == nil {
+			err = s.await(ctx, rev)
 		}
-		return nil
-	})
-	if err == nil && holds && h.Used() {
+		if err != nil {
+			return s.lockFault(err)
+		}
+		return false, nil
+	case external && h.Used():
 		why := "its FleetLock client, started anew in the same boot, gave the lock back"
-		err = s.opt.Store.RefuseGrant(ctx, h.ID, h.AliveRev, cluster.Granting{Grant: *h.Grant, Rev: h.GrantRev}, why)
-	}
-	if err != nil {
-		return s.lockFault(err)
+		if err := s.opt.Store.RefuseGrant(ctx, h.ID, h.AliveRev, cluster.Granting{Grant: *h.Grant, Rev: h.GrantRev}, why); err != nil {
+			return s.lockFault(err)
+		}
 	}
 	return true, nil
 }

@@ -272,7 +272,7 @@ func (s *Server) patchGroup(w http.ResponseWriter, r *http.Request) {
 	}
 	var v RebootGroup
 	if err == nil {
-		v, err = s.freezeGroup(r.Context(), name, match, p, s.note(r, ""))
+		v, err = s.editFreeze(r.Context(), name, match, p, s.note(r, ""))
 	}
 	if err != nil {
 		s.fail(w, err)
@@ -281,7 +281,7 @@ func (s *Server) patchGroup(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, v)
 }
 
-func (s *Server) freezeGroup(ctx context.Context, name string, match int64, p GroupPatch, by cluster.Note) (out RebootGroup, err error) {
+func (s *Server) editFreeze(ctx context.Context, name string, match int64, p GroupPatch, by cluster.Note) (out RebootGroup, err error) {
 	now := s.opt.Now()
 	none := noGroup(name)
 	if name == defaultGroup {

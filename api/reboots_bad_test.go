@@ -81,13 +81,13 @@ func TestUnlockComparesTheGeneration(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
 	h := c.Hosts[0]
-	if err := c.ObeyGrants(t.Context()); err != nil {
+	if err := h.SetUnwell(t.Context(), "a check is red"); err != nil {
 		t.Fatal(err)
 	}
 	patch(t, c, "h1", `{"reboot":{"reason":"test"}}`)
 	if err := c.Wait(t.Context(), func(s *cluster.Snapshot) bool {
 		g := s.Hosts[h.ID].Grant
-		return g != nil && g.Phase == cluster.PhaseGranted
+		return g != nil && g.Phase == cluster.PhaseDrained
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -72,6 +72,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/explain/{thing}", s.explain, mirrored, storeWait, RoleHost},
 		{"POST /v1/simulate", s.simulate, mirrored, 0, RoleHost},
 		{"GET /v1/snapshot", s.snapshot, mirrored, 0, RoleHost},
+		{"POST /v1/drains", s.planDrains, mirrored, 0, RoleHost},
 		{"POST /v1/rebalance", s.rebalance, mirrored, 0, RoleHost},
 		{"GET /v1/logs", s.logs, here, 0, RoleHost},
 		{"GET /v1/logs/{$}", s.logs, here, 0, RoleHost},

@@ -307,7 +307,7 @@ func hostState(h *cluster.Host) HostState {
 func hostView(s *cluster.Snapshot, h *cluster.Host) Host {
 	v := Host{
 		ID: string(h.ID), Name: h.Name(), Address: hostAddress(h), State: hostState(h),
-		Labels: h.Labels(), Cordon: h.Spec.Cordon, Revision: h.SpecRev,
+		Labels: h.Labels(), Cordon: h.Spec.Cordon, Drain: h.Spec.Drain, Revision: h.SpecRev,
 	}
 	if h.Alive == nil {
 		v.Since, v.Earlier = h.Absent, h.AbsentRev == 0

@@ -41,9 +41,11 @@ func NewMembership(snap *Snapshot) *Membership {
 }
 
 // Of are the groups of a host, by name: at least one.
-func (m *Membership) Of(h *Host) []*GroupHead {
+func (m *Membership) Of(h *Host) []*GroupHead { return m.OfLabels(h.Labels()) }
+
+// OfLabels are the groups of a host with these labels, by name: at least one.
+func (m *Membership) OfLabels(labels map[string]string) []*GroupHead {
 	var out []*GroupHead
-	labels := h.Labels()
 	for _, g := range m.groups {
 		if g.selector.Match(labels) {
 			out = append(out, g.GroupHead)

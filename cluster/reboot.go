@@ -107,6 +107,7 @@ type Grant struct {
 	Began      time.Time     `json:"began"`              // of the reboot; clock of the leader, shown, never compared
 	Since      time.Time     `json:"since"`              // of the phase; the same
 	Times      int           `json:"times,omitempty"`    // reboots in a row for the same cause, this one counted
+	Empty      bool          `json:"empty,omitempty"`    // what could move had left it: it came as far as PhaseDrained
 	Etcd       bool          `json:"etcd,omitempty"`     // the host had a member of etcd when it began
 	Away       time.Duration `json:"away,omitempty"`     // from PhaseRebooting to PhaseReturning, as the leader saw them; nanoseconds
 	Pause      time.Duration `json:"pause,omitempty"`    // of a reboot that is over: until the host is tried again by itself; nanoseconds

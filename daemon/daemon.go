@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"flotilla/agent"
+	"flotilla/agent/reboots"
 	"flotilla/agent/systemd"
 	"flotilla/api"
 	"flotilla/cluster"
@@ -57,7 +58,8 @@ type Daemon struct {
 	agent    *agent.Agent
 	info     cluster.HostInfo // that the agent began with
 	manager  *systemd.Manager
-	logind   *systemd.Logind // nil for the systemd of a user
+	logind   *systemd.Logind       // nil for the systemd of a user, as is
+	engine   *systemd.UpdateEngine // this one
 	journal  systemd.Journal
 	api      *api.Server
 	registry *prometheus.Registry
@@ -147,6 +149,11 @@ func (d *Daemon) close() {
 			d.log.Debug("disconnect from logind", "err", err)
 		}
 	}
+	if d.engine != nil {
+		if err := d.engine.Close(); err != nil {
+			d.log.Debug("disconnect from update_engine", "err", err)
+		}
+	}
 	if d.manager != nil {
 		if err := d.manager.Close(); err != nil {
 			d.log.Debug("disconnect from systemd", "err", err)
@@ -175,7 +182,12 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 	}
 	if !d.opt.User { // a user's systemd does not reboot its host
 		d.logind = systemd.NewLogind(systemd.Options{Logger: d.log})
+		d.engine = systemd.NewUpdateEngine(systemd.Options{Logger: d.log})
 		all.Logind, all.Machine, all.Grants = doors.Logind{Login: d.logind}, h, d.store
+		all.Checks = reboots.Checks{Systemd: d.manager, Journal: d.journal}
+		all.Needs = reboots.NewNeeds(reboots.Options{
+			Sources: rebootSources(d.opt.Config.Reboot), Engine: d.engine, Units: d.manager, Uptime: clock{}.Boottime,
+		})
 	}
 	a, err := agent.New(all, agent.Options{
 		Host: d.host, Info: info, Timing: timing, UnitDir: dir.Path(),

@@ -20,8 +20,8 @@ func (d *Daemon) listenLock(ctx context.Context) (*lockListener, error) {
 	if f.Address == "" {
 		return nil, nil
 	}
-	if err := d.opt.Config.CheckFleetLock(); err != nil {
-		return nil, err
+	if what, hint := f.Check(); what != "" {
+		return nil, fmt.Errorf("FleetLock's address %s: %s (%s)", f.Address, what, hint)
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", f.Address)
 	if err != nil {

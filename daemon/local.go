@@ -104,7 +104,7 @@ func hostInfo(ctx context.Context, m *systemd.Manager, opt Options) (cluster.Hos
 		Boot: boot, Name: opt.Config.Name, Version: opt.Version, OS: facts.OS, Kernel: facts.Kernel, Systemd: version,
 		Address: net.JoinHostPort(opt.Config.Address, strconv.Itoa(opt.Config.APIPort)),
 		CPUs:    facts.CPUs, Memory: int64(facts.Memory), Labels: opt.Config.Labels, Runtimes: facts.Runtimes,
-		Reboot: &cluster.RebootReport{Soft: soft},
+		Reboot: &cluster.RebootReport{Soft: soft, Only: opt.Config.Only == members.OnlyReboots},
 	}
 	reserve, err := cluster.ParseReserve(cmp.Or(opt.Reserve, opt.Config.Reserve))
 	if err != nil {

@@ -284,7 +284,7 @@ func (f *fake) addHost(id cluster.HostID) { f.addHostOf(id, "1.0.0") }
 
 func (f *fake) addHostOf(id cluster.HostID, version string) {
 	f.do(func(s *cluster.Snapshot) {
-		s.SetHostInfo(id, &cluster.HostInfo{Name: string(id), Boot: "1"}, time.Now())
+		s.SetHostInfo(id, &cluster.HostInfo{Name: string(id), Boot: "1", Reboot: &cluster.RebootReport{}}, time.Now())
 		s.SetAlive(id, &cluster.Alive{Boot: "1", Version: version}, s.Revision)
 	})
 }

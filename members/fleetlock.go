@@ -5,17 +5,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // OnlyReboots is Config.Only of a host that takes no units: its reboots alone are the cluster's.
 const OnlyReboots = "reboots"
-
-// Reboot is what a host's configuration says of its reboots.
-type Reboot struct {
-	FleetLock FleetLock `json:"fleetlock,omitzero"`
-}
 
 // FleetLock is where a host answers FleetLock clients (Zincati, fleetlockctl, curl) besides its API. The zero
 // value is nowhere.
@@ -25,31 +21,25 @@ type FleetLock struct {
 	TokenFile string `json:"token_file,omitempty"` // its content is what clients must show
 }
 
-// check finds the first value that cannot work; own are the ports that the host uses otherwise.
-func (f FleetLock) check(own ...int) (field, what, hint string) {
-	const likeThis = "write it like 127.0.0.1:3333"
-	if f.Address == "" {
-		if f.TLS || f.TokenFile != "" {
-			return "address", "is missing", likeThis
-		}
-		return "", "", ""
+// likeLock says how an address is written.
+const likeLock = "write it like 127.0.0.1:3333"
+
+// Check finds what cannot work, and how to mend it; "" is nothing.
+func (f FleetLock) Check() (what, hint string) {
+	if f == (FleetLock{}) {
+		return "", ""
 	}
 	host, port, err := net.SplitHostPort(f.Address)
 	n, bad := strconv.Atoi(port)
 	switch {
 	case err != nil, bad != nil, n < 1, n > 65535:
-		return "address", fmt.Sprintf("%q is no address with a port", f.Address), likeThis
+		return fmt.Sprintf("%q is no address with a port", f.Address), likeLock
 	case host != "" && host != "localhost" && net.ParseIP(host) == nil:
-		return "address", fmt.Sprintf("%q is no IP address", host), likeThis
-	case !loopback(cmp.Or(host, "0.0.0.0")) && !(f.TLS && f.TokenFile != ""):
-		return "address", f.Address + " can be reached from elsewhere, where anybody could hold up reboots", "listen on 127.0.0.1, or give both TLS and a token file"
+		return fmt.Sprintf("%q is no IP address", host), likeLock
+	case !loopback(cmp.Or(host, "0.0.0.0")) && (!f.TLS || f.TokenFile == ""):
+		return "others could reach it, and hold up reboots", "listen on 127.0.0.1, or give both TLS and a token"
 	}
-	for _, p := range own {
-		if p == n {
-			return "address", fmt.Sprintf("port %d is one of this host's already", n), "choose another port"
-		}
-	}
-	return "", "", ""
+	return "", ""
 }
 
 // Token reads what clients must show, "" without a token file.
@@ -71,21 +61,26 @@ func (f FleetLock) Token() (string, error) {
 // minToken is how long a token of FleetLock clients must be, for it to be no guess.
 const minToken = 16
 
-// CheckFleetLock says what is wrong with where FleetLock clients are to be answered; nil = nothing.
-func (c Config) CheckFleetLock() error {
-	if field, what, hint := c.Reboot.FleetLock.check(c.APIPort, c.Etcd.ClientPort, c.Etcd.PeerPort); what != "" {
-		return &Problem{What: "FleetLock's " + field + ": " + what, Hint: hint}
-	}
-	return nil
-}
-
-// checkReboot is the part of check about reboots.
-func (c Config) checkReboot() (field, what, hint string) {
+// checkOnly is the part of check about what the host is here for.
+func (c Config) checkOnly() (field, what, hint string) {
 	if c.Only != "" && c.Only != OnlyReboots {
 		return "only", fmt.Sprintf("%q is unknown", c.Only), `write "` + OnlyReboots + `", or leave it out for a host that takes units too`
 	}
-	if field, what, hint = c.Reboot.FleetLock.check(c.APIPort, c.Etcd.ClientPort, c.Etcd.PeerPort); what != "" {
-		return "reboot.fleetlock." + field, what, hint
+	return "", "", ""
+}
+
+// checkFleetLock is the part of check about FleetLock clients.
+func (c Config) checkFleetLock() (field, what, hint string) {
+	if what, hint = c.Reboot.FleetLock.Check(); what != "" {
+		return "reboot.fleetlock.address", what, hint
+	}
+	if _, port, _ := net.SplitHostPort(c.Reboot.FleetLock.Address); slices.Contains(c.ports(), port) {
+		return "reboot.fleetlock.address", "port " + port + " is one of this host's own", "choose another port"
 	}
 	return "", "", ""
+}
+
+// ports are those of the host's own listeners.
+func (c Config) ports() []string {
+	return []string{strconv.Itoa(c.APIPort), strconv.Itoa(c.Etcd.ClientPort), strconv.Itoa(c.Etcd.PeerPort)}
 }

@@ -86,10 +86,11 @@ func (l *Logind) Reboot(ctx context.Context, soft bool) (refused string, err err
 	if refused, err = blocked(ctx, manager); refused != "" || err != nil {
 		return refused, err
 	}
-	call := manager.CallWithContext(ctx, loginFace+".Reboot", 0, false)
+	method, arg := "Reboot", any(false) // not interactive
 	if soft {
-		call = manager.CallWithContext(ctx, loginFace+".RebootWithFlags", 0, softReboot)
+		method, arg = "RebootWithFlags", softReboot
 	}
+	call := manager.CallWithContext(ctx, loginFace+"."+method, 0, arg)
 	if why, final := final(call.Err); final {
 		return "logind refuses: " + why, nil
 	}

@@ -16,30 +16,37 @@ func (l *Logind) Shutdowns(ctx context.Context) (<-chan string, error) {
 	told := make(chan string)
 	go func() {
 		defer close(told)
-		wait := firstRedial
-		for ctx.Err() == nil {
-			heard, err := l.listen(ctx, told)
-			if ctx.Err() != nil {
-				return
-			}
-			if heard {
-				wait = firstRedial
-			}
+		redial(ctx, func() (bool, error) { return l.listen(ctx, told) }, func(wait time.Duration, err error) {
 			l.log.Warn("shutdowns are not heard of, trying again", "after", wait, "err", err)
-			timer := time.NewTimer(wait)
-			select {
-			case <-ctx.Done():
-			case <-timer.C:
-			}
-			timer.Stop()
-			wait = min(2*wait, lastLogindRedial)
-		}
+		})
 	}()
 	return told, nil
 }
 
-// lastLogindRedial is longer than systemd's: there are hosts without logind.
-const lastLogindRedial = time.Minute
+// lastListenerRedial is longer than systemd's: there are hosts without what is listened to.
+const lastListenerRedial = time.Minute
+
+// redial listens until ctx ends, and again whenever that broke; it waits less after a time in which it heard.
+func redial(ctx context.Context, listen func() (heard bool, err error), broke func(wait time.Duration, err error)) {
+	wait := firstRedial
+	for {
+		heard, err := listen()
+		if ctx.Err() != nil {
+			return
+		}
+		if heard {
+			wait = firstRedial
+		}
+		broke(wait, err)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+		wait = min(2*wait, lastListenerRedial)
+	}
+}
 
 // listen tells shutdowns over a connection of its own until it breaks. Heard says that logind was there.
 func (l *Logind) listen(ctx context.Context, told chan<- string) (heard bool, err error) {

@@ -47,3 +47,20 @@ func (m *Manager) SoftReboots(ctx context.Context) (int, error) {
 	n, _ := v.(uint32)
 	return int(n), nil
 }
+
+// Active says which of these units run.
+func (m *Manager) Active(ctx context.Context, names []string) (map[string]bool, error) {
+	b, err := m.bus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := b.list(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, l := range listed {
+		out[l.Name] = l.Active == Active || l.Active == Activating
+	}
+	return out, nil
+}

@@ -156,31 +156,46 @@ type agent struct {
 	said  map[cluster.Unit]cluster.Status
 	wg    sync.WaitGroup
 
-	mu      sync.Mutex // of the lease and of what follows
-	reboots reboots
+	mu     sync.Mutex
+	boot   int
+	report cluster.RebootReport
+	way    string
+	unwell string // why all checks are red; "" = they are as way says
 }
+
+// bootID names a run of a host.
+func bootID(n int) string { return fmt.Sprintf("boot-%d", n) }
 
 func (a *agent) begin(ctx context.Context) error {
-	var err error
-	a.reboots.boots++
-	alive := cluster.Alive{Address: a.host.Address, Boot: a.bootID(), Nonce: a.host.Name + a.bootID(), Version: Version}
-	if a.lease, err = a.store.Announce(ctx, a.host.ID, alive, store.Lease{}); err != nil {
-		return err
-	}
-	return a.introduce(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rise(ctx)
 }
 
-// introduce says what the host is.
-func (a *agent) introduce(ctx context.Context) error {
+// rise begins a life with another boot. The caller holds mu.
+func (a *agent) rise(ctx context.Context) error {
+	a.boot++
+	var err error
+	a.lease, err = a.store.Announce(ctx, a.host.ID, cluster.Alive{Address: a.host.Address, Boot: bootID(a.boot), Nonce: a.host.Name, Version: Version}, store.Lease{})
+	if err != nil {
+		return err
+	}
+	clear(a.said)
+	return a.tell(ctx)
+}
+
+// tell reports the host. The caller holds mu.
+func (a *agent) tell(ctx context.Context) error {
 	info := a.info()
 	return a.store.Report(ctx, a.lease, &info, nil, nil)
 }
 
 func (a *agent) info() cluster.HostInfo {
+	report := a.report
 	return cluster.HostInfo{
-		Boot: a.bootID(), Name: a.host.Name, Address: a.host.Address, Version: Version, OS: "Debian", Systemd: 257,
+		Boot: bootID(a.boot), Reboot: &report, Name: a.host.Name, Address: a.host.Address, Version: Version, OS: "Debian", Systemd: 257,
 		Runtimes: map[string]string{"docker": "26.1", "podman": "5.4"}, CPUs: 8, Memory: 16 << 30,
-		Labels: map[string]string{"host": a.host.Name}, Reboot: a.reboots.report(),
+		Labels: map[string]string{"host": a.host.Name},
 	}
 }
 
@@ -192,7 +207,10 @@ func (a *agent) run(ctx context.Context) error {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			a.renew(ctx)
+			a.mu.Lock()
+			lease := a.lease
+			a.mu.Unlock()
+			_, _ = a.store.Renew(ctx, lease) // the store is away in some tests
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -216,16 +234,14 @@ func (a *agent) run(ctx context.Context) error {
 func (a *agent) obey(ctx context.Context, v cluster.View) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.prepare(ctx, v.Grant)
-	a.use(ctx, v.Grant)
+	a.attend(ctx, v.Grant)
 	put := map[cluster.Unit]cluster.Status{}
 	var del []cluster.Unit
 	for name, p := range v.Place {
 		if strings.HasPrefix(string(name), "mute") {
 			continue
 		}
-		st, was := obeyed(name, p), a.said[name]
-		st.Boot = a.bootID()
+		st, was := obeyed(name, p, bootID(a.boot)), a.said[name]
 		if was.Generation != st.Generation || was.Invocation != st.Invocation || was.Order != st.Order {
 			put[name] = st
 		}
@@ -239,7 +255,8 @@ func (a *agent) obey(ctx context.Context, v cluster.View) {
 		return
 	}
 	maps.Copy(a.said, put)
-	a.wg.Go(func() { a.fall(ctx, put) })
+	lease := a.lease
+	a.wg.Go(func() { a.fall(ctx, lease, put) })
 	for _, name := range del {
 		delete(a.said, name)
 	}
@@ -249,7 +266,7 @@ func (a *agent) obey(ctx context.Context, v cluster.View) {
 const moment = 100 * time.Millisecond
 
 // fall reports what became of the units that run only for a moment.
-func (a *agent) fall(ctx context.Context, of map[cluster.Unit]cluster.Status) {
+func (a *agent) fall(ctx context.Context, lease store.Lease, of map[cluster.Unit]cluster.Status) {
 	later := map[cluster.Unit]cluster.Status{}
 	for name, st := range of {
 		if fell(name, &st) && st.Order == cluster.Launched {
@@ -263,9 +280,7 @@ func (a *agent) fall(ctx context.Context, of map[cluster.Unit]cluster.Status) {
 	defer t.Stop()
 	select {
 	case <-t.C:
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		_ = a.store.Report(ctx, a.lease, nil, later, nil) // a test that needs it waits for it
+		_ = a.store.Report(ctx, lease, nil, later, nil) // a test that needs it waits for it
 	case <-ctx.Done():
 	}
 }
@@ -290,8 +305,8 @@ func fell(name cluster.Unit, st *cluster.Status) bool {
 	return true
 }
 
-func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
-	st := cluster.Status{Generation: p.Generation, Order: p.State, Blob: p.Blob, DropIns: p.DropIns, State: units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}}
+func obeyed(name cluster.Unit, p cluster.Placement, boot string) cluster.Status {
+	st := cluster.Status{Generation: p.Generation, Order: p.State, Blob: p.Blob, DropIns: p.DropIns, Boot: boot, State: units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}}
 	if p.State != cluster.Launched {
 		return st
 	}
@@ -318,8 +333,8 @@ func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
 func (c *Cluster) Reboots(ctx context.Context, h *Host, r cluster.RebootReport) error {
 	h.agent.mu.Lock()
 	defer h.agent.mu.Unlock()
-	h.agent.reboots.said = &r
-	return h.agent.introduce(ctx)
+	h.agent.report = r
+	return h.agent.tell(ctx)
 }
 
 // Order writes as the leader would: a grant, a record of the history.

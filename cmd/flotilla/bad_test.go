@@ -61,6 +61,12 @@ func badCommandLines() []badWords {
 		{"agent --storm NaN", 2, `--storm NaN: want a part of the hosts, above 0 and up to 1$`},
 		{"agent --storm 7", 2, `--storm 7: want a part of the hosts, above 0 and up to 1$`},
 		{"agent --reserve much", 2, `--reserve: "much" is neither memory such as 512M or 2G nor a percentage such as 5%$`},
+		{"agent --only units", 2, `--only units: write --only reboots, or leave it out for a host that takes units too$`},
+		{"agent --fleetlock 3333", 2, `--fleetlock 3333: "3333" is no address with a port (write it like 127.0.0.1:3333)$`},
+		{"agent --fleetlock :3333", 2, `--fleetlock :3333: others could reach it, and hold up reboots (listen on 127.0.0.1, or give both TLS and a token)$`},
+		{"init --fleetlock 10.0.0.1:3333", 2, `--fleetlock 10.0.0.1:3333: others could reach it, and hold up reboots (listen on 127.0.0.1, or give both TLS and a token)$`},
+		{"agent --fleetlock 10.0.0.1:3333 --fleetlock-tls", 2, `others could reach it, and hold up reboots (listen on 127.0.0.1, or give both TLS and a token)$`},
+		{"agent --fleetlock-tls", 2, `--fleetlock-tls and --fleetlock-token need --fleetlock ADDRESS$`},
 		{"init --reserve 101%", 2, `--reserve: "101%" is neither memory such as 512M or 2G nor a percentage such as 5%$`},
 		{"dev --reserve -1G", 2, `--reserve: "-1G" is neither memory such as 512M or 2G nor a percentage such as 5%$`},
 		{"leave now", 2, `leave takes no arguments, got "now": it is typed on the host that leaves$`},
@@ -257,7 +263,7 @@ func TestBadInputs(t *testing.T) {
 	host := newBench(t, true)
 	empty := host.files(t)
 	n := 0
-	for _, table := range [][]badWords{badCommandLines(), badStray(), badHosts(), badGroups(), badReboots(), badUnits(), badRanges(), badCertificates(), badMembers()} {
+	for _, table := range [][]badWords{badCommandLines(), badStray(), badHosts(), badDrains(), badGroups(), badReboots(), badUnits(), badRanges(), badCertificates(), badMembers()} {
 		for _, bad := range table {
 			n++
 			before, err := c.Revision(t.Context())

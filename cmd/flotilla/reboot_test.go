@@ -53,7 +53,6 @@ func cmdWindow(ts *testscript.TestScript, _ bool, args []string) {
 
 // cmdWay says how a host reboots from now on; without words it reboots well.
 func cmdWay(ts *testscript.TestScript, _ bool, args []string) {
-	h := rigOf(ts).host(ts, args[0])
-	h.SetUnwell(context.Background(), "")
-	h.SetWay(strings.Join(args[1:], " "))
+	r := rigOf(ts)
+	ts.Check(r.Way(context.Background(), r.host(ts, args[0]), strings.Join(args[1:], " ")))
 }

@@ -57,9 +57,6 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(c.Close)
-	if err := c.UseGrants(context.Background()); err != nil {
-		return err
-	}
 	dir, err := os.MkdirTemp("", "fl") // a socket's path is short
 	if err != nil {
 		return err

@@ -149,6 +149,9 @@ func hostStatus(c *cli.Context, cl *api.Client, h api.Host) error {
 	}
 	w := c.App.Writer
 	fmt.Fprintf(w, "%s (%s): %s, %s, systemd %d, flotilla %s\n", h.Name, short(h.ID, 8, false), hostState(h), h.OS, h.Systemd, h.Version)
+	if closed := closedText(h); closed != "" {
+		fmt.Fprintf(w, "  %s (flotilla uncordon %s ends it)\n", closed, h.Name)
+	}
 	var rows []api.Instance
 	err := cl.UnitsOn(c.Context, h.ID, func(u api.Unit) error {
 		for _, i := range u.Instances {

@@ -96,8 +96,8 @@ type Refusal struct {
 type Result struct {
 	Decisions []Decision
 	Waiting   []Refusal    // by unit name
-	Reboots   []HostReboot // by host name
 	Drains    []Drain      // by host id
+	Reboots   []HostReboot // by host name
 	Storm     *Storm       // set while the storm brake holds
 	Absent    int          // hosts that are known, absent and not removed
 	Next      time.Time    // when the plan can change by itself; zero = only with the snapshot
@@ -341,5 +341,8 @@ func (p *planner) refuse(u cluster.Unit, host cluster.HostID, format string, arg
 
 func (p *planner) result() Result {
 	slices.SortStableFunc(p.waiting, func(a, b Refusal) int { return strings.Compare(string(a.Unit), string(b.Unit)) })
-	return Result{Decisions: p.decisions, Waiting: p.waiting, Reboots: p.reboots, Drains: p.drained(), Storm: p.storm, Absent: p.absent, Next: p.next}
+	return Result{
+		Decisions: p.decisions, Waiting: p.waiting, Drains: p.drained(), Reboots: p.reboots,
+		Storm: p.storm, Absent: p.absent, Next: p.next,
+	}
 }

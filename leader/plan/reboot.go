@@ -47,6 +47,7 @@ type coordinator struct {
 	fallback   *team   // of the hosts that no other team has
 	unreadable string  // why nobody begins: a group that cannot be read may hold any host
 	outdated   string  // why nobody begins: a flotilla that knows no grants, which the first one would shut out
+	membership *cluster.Membership
 	memberOf   [][]*team
 	openings   map[cluster.GroupName]opened
 	histories  map[cluster.HostID][]*cluster.Record // by when they ended; filled at the first question

@@ -15,6 +15,7 @@ const mostRecords = 20
 func (c *coordinator) move(h *host, to cluster.Phase, reason string, rests ...cluster.Condition) {
 	next := *h.Grant
 	next.Phase = to
+	next.Empty = next.Empty || to == cluster.PhaseDrained
 	c.write(h, next, reason, rests...)
 }
 

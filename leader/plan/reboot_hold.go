@@ -27,6 +27,16 @@ func (x *hold) word() Hold {
 	return x.kind
 }
 
+// note keeps what holds a host with a grant up; nil is nothing.
+func (c *coordinator) note(h *host, x *hold) {
+	if x == nil {
+		return
+	}
+	w := c.said[h]
+	w.hold = x.word()
+	c.said[h] = w
+}
+
 // as gives a hold its word; nil stays nil.
 func (x *hold) as(kind Hold) *hold {
 	if x != nil {

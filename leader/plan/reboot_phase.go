@@ -107,9 +107,7 @@ func (c *coordinator) prepare(h *host) {
 		c.end(h, cluster.PhaseBlocked, wait.reason, c.terms(g.Groups).retry)
 	default:
 		c.say(h, deadline, wait.reason)
-		w := c.said[h]
-		w.hold = wait.word()
-		c.said[h] = w
+		c.note(h, wait)
 	}
 }
 
@@ -200,7 +198,13 @@ func (c *coordinator) awaitReturn(h *host) {
 	deadline := h.GrantSeen.Add(comes)
 	switch {
 	case g.Phase == cluster.PhaseOverdue:
-		c.say(h, time.Time{}, fmt.Sprintf("%s; bring it back, or let the others go on without it: %s", g.Reason, unlockCommand(h)))
+		reason := fmt.Sprintf("%s; bring it back, or let the others go on without it: %s", g.Reason, unlockCommand(h))
+		late := c.late(h)
+		if late != nil {
+			reason += "; " + late.reason
+		}
+		c.say(h, time.Time{}, reason)
+		c.note(h, late)
 	case c.now.Before(deadline) && h.Alive == nil:
 		c.say(h, deadline, "it is away since "+clock(c.since(h)))
 	case c.now.Before(deadline):
@@ -210,6 +214,20 @@ func (c *coordinator) awaitReturn(h *host) {
 	default:
 		c.move(h, cluster.PhaseOverdue, fmt.Sprintf("it did not go down within %s", comes))
 	}
+}
+
+// late says why a host that was told to reboot by somebody else, and did not in time, had better not do so now: a
+// client that asks again hears it.
+func (c *coordinator) late(h *host) *hold {
+	g := h.Grant
+	if !g.External || g.Now || h.Alive == nil {
+		return nil
+	}
+	teams := c.charged(h)
+	if x := c.frozen(h, teams); x != nil || c.terms(g.Groups).finish {
+		return x
+	}
+	return c.shutOut(h, teams, false)
 }
 
 // comeBack notes that a host is back with a new run of itself.

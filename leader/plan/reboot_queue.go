@@ -168,9 +168,6 @@ func (c *coordinator) holds(w *want, line []*want) *hold {
 	if why := c.unsafe(h, false); why != "" {
 		return queued(why)
 	}
-	if why := c.overBudget(h); why != "" {
-		return queued(why).as(HoldBudget)
-	}
 	if x := c.staged(w, line); x != nil {
 		return x.as(HoldSlots)
 	}
@@ -187,6 +184,9 @@ func (c *coordinator) holds(w *want, line []*want) *hold {
 			x.slot = true
 			return x
 		}
+	}
+	if why := c.overBudget(h); why != "" {
+		return queued(why).as(HoldBudget)
 	}
 	for _, st := range h.changed {
 		if st != cluster.Gone && st != 0 {

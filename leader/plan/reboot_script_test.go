@@ -462,7 +462,7 @@ func (w *world) agents(dead map[cluster.HostID]bool) {
 			w.obey(h)
 		case h.Alive == nil || g == nil:
 			w.obey(h)
-		case h.Used() && g.Phase == cluster.PhaseRebooting && h.Info.Boot == g.Boot.ID:
+		case h.Used() && (g.Phase == cluster.PhaseRebooting || g.Phase == cluster.PhaseOverdue) && h.Info.Boot == g.Boot.ID:
 			w.kill(name)
 		case g.Phase == cluster.PhaseDrained:
 			w.command("before " + name + " well")

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,53 +10,47 @@ import (
 	"flotilla/units"
 )
 
-// DefaultGroup is the group of the hosts that no other group selects. Without a key it has one slot and no window.
-const DefaultGroup = "default"
+// DefaultGroup is the group of the hosts that no other group selects.
+const DefaultGroup = cluster.DefaultGroup
 
 // team is a group with what this plan knows of its slots.
 type team struct {
 	*cluster.GroupHead
-	selector units.Selector
-	stages   []units.Selector
-	bad      string  // why none of its hosts begins a reboot
-	hosts    int     // members that are known; -1 = nobody asked yet
-	takers   []*host // by id, then those that begin in this plan
-	failing  []*host // by id
-	halted   string  // why none of its hosts begins a reboot: others fail
-	behind   *want   // the first in the queue that waits for one of its slots
+	stages  []units.Selector
+	bad     string  // why none of its hosts begins a reboot
+	hosts   int     // members that are known; -1 = nobody asked yet
+	takers  []*host // by id, then those that begin in this plan
+	failing []*host // by id
+	halted  string  // why none of its hosts begins a reboot: others fail
+	behind  *want   // the first in the queue that waits for one of its slots
 }
 
 func newTeam(head *cluster.GroupHead) *team {
 	t := &team{GroupHead: head, hosts: -1}
-	fail := func(err error) {
-		t.bad = fmt.Sprintf("group %s cannot be used: %s", head.Name, err)
-	}
-	var err error
-	if t.selector, err = units.ParseSelector(head.Selector); err != nil {
-		fail(err)
-	}
+	why := head.Unusable()
 	for _, s := range head.Stages {
 		selector, err := units.ParseSelector(s.Selector)
 		if err != nil {
-			fail(err)
+			why = cmp.Or(why, err.Error())
 		}
 		t.stages = append(t.stages, selector)
 	}
-	if head.Bad != "" {
-		t.bad = fmt.Sprintf("group %s cannot be read; a newer flotilla may have written it: %s", head.Name, head.Bad)
+	if why != "" {
+		t.bad = fmt.Sprintf("group %s cannot be used; a newer flotilla may have written it: %s", head.Name, why)
 	}
 	return t
 }
 
 // muster makes the teams and counts who takes their slots.
 func (c *coordinator) muster() {
-	c.fallback = newTeam(&cluster.GroupHead{Name: DefaultGroup})
+	c.membership = cluster.NewMembership(c.snap)
+	c.fallback = newTeam(&cluster.GroupHead{Name: cluster.DefaultGroup})
 	for name, head := range c.snap.Groups {
 		t := newTeam(head)
 		if t.bad != "" && (c.unreadable == "" || t.bad < c.unreadable) {
 			c.unreadable = t.bad
 		}
-		if name == DefaultGroup {
+		if name == cluster.DefaultGroup {
 			c.fallback = t
 			continue
 		}
@@ -90,13 +85,8 @@ func (c *coordinator) teamsOf(h *host) []*team {
 		return known
 	}
 	var out []*team
-	for _, t := range c.teams {
-		if t.bad == "" && t.selector.Match(h.label()) {
-			out = append(out, t)
-		}
-	}
-	if len(out) == 0 {
-		out = append(out, c.fallback)
+	for _, g := range c.membership.OfLabels(h.label()) {
+		out = append(out, c.named(g.Name))
 	}
 	c.memberOf[h.index] = out
 	return out
@@ -119,7 +109,7 @@ func (c *coordinator) charged(h *host) []*team {
 
 // named finds a group by its name, nil if there is none any more.
 func (c *coordinator) named(name string) *team {
-	if name == DefaultGroup {
+	if name == cluster.DefaultGroup {
 		return c.fallback
 	}
 	i, found := slices.BinarySearchFunc(c.teams, name, func(t *team, name string) int { return strings.Compare(t.Name, name) })

@@ -56,6 +56,9 @@ func goesDown(h *cluster.Host) bool {
 	return up && h.Info.Reboot != nil && h.Info.Reboot.Down != nil
 }
 
+// Leaves says that a host's units are to go elsewhere: a person or a reboot drains it, or it is going down.
+func Leaves(h *cluster.Host) bool { return leaves(h) && h.Spec.Removed == nil }
+
 // leaves says that a host's units are to go elsewhere, but for those that stay wherever they are.
 func leaves(h *cluster.Host) bool {
 	switch {

@@ -20,6 +20,7 @@ type logind struct {
 	walls    []string
 	heard    map[*heard]bool
 	deaf     int // calls that are carried out and not answered
+	slow     time.Duration
 	onDown   func(kind string)
 }
 
@@ -38,8 +39,18 @@ type Logind struct{ h *Host }
 // Logind is this host's.
 func (h *Host) Logind() Logind { return Logind{h} }
 
+// SlowLogind has logind take so long before it does what a reboot asks for. A caller who leaves earlier gets nothing done.
+func (h *Host) SlowLogind(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.logind.slow = d
+}
+
 // Reboot asks for a reboot; soft restarts systemd alone.
-func (l Logind) Reboot(_ context.Context, soft bool) (refused string, err error) {
+func (l Logind) Reboot(ctx context.Context, soft bool) (refused string, err error) {
+	if err := l.wait(ctx); err != nil {
+		return "", err
+	}
 	l.h.mu.Lock()
 	defer l.h.mu.Unlock()
 	if err := l.h.reachable(); err != nil {
@@ -60,6 +71,19 @@ func (l Logind) Reboot(_ context.Context, soft bool) (refused string, err error)
 		return "", errors.New("logind did not answer")
 	}
 	return "", nil
+}
+
+func (l Logind) wait(ctx context.Context) error {
+	l.h.mu.Lock()
+	timer := time.NewTimer(l.h.logind.slow)
+	l.h.mu.Unlock()
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Hold delays each shutdown until release is called or Delay has passed.
@@ -83,7 +107,10 @@ func (l Logind) Hold(context.Context) (release func(), err error) {
 }
 
 // Logins is who is logged in, logind's limit, and whether the host goes down.
-func (l Logind) Logins(context.Context) (systemd.Logins, error) {
+func (l Logind) Logins(ctx context.Context) (systemd.Logins, error) {
+	if err := ctx.Err(); err != nil {
+		return systemd.Logins{}, err
+	}
 	l.h.mu.Lock()
 	defer l.h.mu.Unlock()
 	if err := l.h.reachable(); err != nil {
