@@ -31,17 +31,24 @@ type Doors struct {
 	Views    Views
 	Presence Presence
 	Reporter Reporter
+	Logind   Logind // nil = this host's reboots are none of the agent's business; else Machine and Grants are needed
+	Machine  Machine
+	Grants   Grants
+	Checks   Checks // nil = no check is well
+	Needs    Needs  // nil = nobody asks whether the host needs a reboot
 }
 
 // Options make an Agent.
 type Options struct {
 	Host     cluster.HostID
-	Info     cluster.HostInfo // with the boot id, the address and the version
+	Info     cluster.HostInfo // with the boot id, the soft reboots of it, the address and the version
 	Timing   cluster.Timing   // zero = cluster.DefaultTiming
 	UnitDir  string           // where our unit files stand; default /run/systemd/system
 	StateDir string           // survives boots; default /var/lib/flotilla
 	RunDir   string           // ends with the boot; default /run/flotilla
 	Tick     time.Duration    // of the safety pass; default 5 min
+	Delay    time.Duration    // that logind was told to give those who hold a shutdown up; 0 = any is right
+	Look     time.Duration    // between two looks at whether the host needs a reboot; default 1 min
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil = none
 }
@@ -77,6 +84,7 @@ type Agent struct {
 	reporter *reporter
 	tails    *tails
 	images   *fetches
+	reboots  *reboots // nil without Logind
 	jobs     sync.WaitGroup
 	step     func(what string) error // a test's way to end the process between two lines
 
@@ -129,7 +137,7 @@ func New(doors Doors, opt Options) (*Agent, error) {
 		return nil, fmt.Errorf("make an agent: %w", err)
 	}
 	a := &Agent{
-		doors: doors, opt: opt, boot: opt.Info.Boot, log: opt.Log.With("component", "agent"), metrics: newMetrics(opt.Metrics),
+		doors: doors, opt: opt, boot: bootName(opt.boot()), log: opt.Log.With("component", "agent"), metrics: newMetrics(opt.Metrics),
 		wake: newBell(), link: &link{}, stale: true, all: true, owesLoad: true,
 		step: func(string) error { return nil },
 		seen: map[cluster.Unit]Observed{}, dirty: map[cluster.Unit]bool{}, flying: map[cluster.Unit]flight{},
@@ -156,6 +164,9 @@ func (o Options) withDefaults() Options {
 	if o.Tick <= 0 {
 		o.Tick = 5 * time.Minute // everything is told by watches; this only heals what was missed
 	}
+	if o.Look <= 0 {
+		o.Look = time.Minute
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -170,7 +181,7 @@ func (a *Agent) build() error {
 		return err
 	}
 	damaged = errors.Join(damaged, err)
-	a.keeper, err = newKeeper(d.Views, o.Host, a.boot, o.StateDir, o.Timing.TTL, a.link, a.log, a.wake.ring)
+	a.keeper, err = newKeeper(d.Views, o.Host, a.boot, o.StateDir, o.Timing.TTL, a.link, a.log, a.heard)
 	damaged = errors.Join(damaged, err)
 	a.fence = &fence{
 		systemd: d.Systemd, timers: d.Timers, clock: d.Clock, killer: d.Killer, budget: o.Timing.StopBudget,
@@ -180,7 +191,7 @@ func (a *Agent) build() error {
 	damaged = errors.Join(damaged, a.fence.load(a.boot))
 	a.reporter = &reporter{
 		door: d.Reporter, limit: o.Timing.TTL, log: a.log, metrics: a.metrics, kick: newBell(),
-		lease: a.mayReport, info: o.Info, lost: func() { a.presence.doubt() },
+		lease: a.mayReport, info: o.Info, lost: func() { a.presence.doubt() }, tell: a.reported,
 	}
 	a.presence = &presence{
 		door: d.Presence, check: a.keeper.check, clock: d.Clock, timing: o.Timing, link: a.link, log: a.log, metrics: a.metrics,
@@ -189,16 +200,35 @@ func (a *Agent) build() error {
 		renewed: a.fence.confirm,
 		fenced:  a.keeper.fenced,
 		began:   func() { a.keeper.ask() },
-		tell:    func() { a.wake.ring(); a.reporter.kick.ring() },
+		tell:    func() { a.heard(); a.reporter.kick.ring() },
 	}
 	damaged = errors.Join(damaged, a.presence.load(newNonce()))
 	a.tails = newTails(d.Journal, a.log, a.wake.ring)
 	a.images = &fetches{door: d.Images, log: a.log, metrics: a.metrics, tell: a.wake.ring, running: &a.jobs, of: map[Image]*fetch{}}
+	if d.Logind != nil {
+		a.reboots, err = newReboots(a)
+		damaged = errors.Join(damaged, err)
+	}
 	if damaged != nil {
 		a.problem = "damaged file: " + damaged.Error()
 		a.log.Error("a file of the agent before is damaged; nothing is stopped because of it", "err", damaged)
 	}
 	return nil
+}
+
+// heard is called when the orders or our life in the store changed.
+func (a *Agent) heard() {
+	a.wake.ring()
+	if a.reboots != nil {
+		a.reboots.notice()
+	}
+}
+
+// reported is called when the store has taken in what this host says of itself.
+func (a *Agent) reported() {
+	if a.reboots != nil {
+		a.reboots.moved.ring()
+	}
 }
 
 func newNonce() string {
@@ -213,8 +243,8 @@ func (a *Agent) mayReport() (cluster.Lease, bool) {
 	return st.lease, st.settled && st.taken == "" && a.keeper.orders().frozen == ""
 }
 
-// SetInfo changes what this host says of itself.
-func (a *Agent) SetInfo(info cluster.HostInfo) { a.reporter.setInfo(info) }
+// ChangeInfo edits what this host says of itself. What HostInfo points to is to be replaced, not changed.
+func (a *Agent) ChangeInfo(edit func(*cluster.HostInfo)) { a.reporter.change(edit) }
 
 // Run obeys orders until ctx ends or the agent cannot work at all. It stops no unit
 // when it ends, and leaves the lease to run on, so that a restart is not noticed.
@@ -237,6 +267,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.tails.run(ctx) })
 	g.Go(func() error { return a.listen(ctx, changes) })
 	g.Go(func() error { return a.loop(ctx) })
+	if a.reboots != nil {
+		g.Go(func() error { return a.reboots.run(ctx) })
+		g.Go(func() error { return a.reboots.attend(ctx) })
+		g.Go(func() error { return a.reboots.look(ctx) })
+	}
 	return g.Wait()
 }
 

@@ -111,3 +111,58 @@ type Reporter interface {
 	Report(ctx context.Context, l cluster.Lease, info *cluster.HostInfo, put map[cluster.Unit]cluster.Status, del []cluster.Unit) error
 	Reported(ctx context.Context, host cluster.HostID) (*cluster.HostInfo, map[cluster.Unit]cluster.Status, error)
 }
+
+// Logind is the host's login manager. It carries out reboots, and tells of those that others ask for.
+type Logind interface {
+	// Reboot asks for a reboot; soft restarts systemd alone. Refused is logind's reason not to. After an error it is
+	// not known whether the host goes down.
+	Reboot(ctx context.Context, soft bool) (refused string, err error)
+	// Hold delays each shutdown that is asked for until release is called, or logind's own limit
+	// has passed.
+	Hold(ctx context.Context) (release func(), err error)
+	// Shutdowns tells the present state first, and then the newest one: what kind of shutdown is under way (reboot,
+	// poweroff, halt, kexec, soft-reboot; AnyShutdown where logind does not tell), "" = none is.
+	Shutdowns(ctx context.Context) (<-chan string, error)
+	Logins(ctx context.Context) (Logins, error)
+	// Wall writes to everybody who is logged in at a terminal.
+	Wall(ctx context.Context, text string) error
+}
+
+// AnyShutdown is a shutdown of which logind does not tell the kind.
+const AnyShutdown = "shutdown"
+
+// Logins is what logind says of people and of its limit.
+type Logins struct {
+	Users    int           // sessions of people
+	Delay    time.Duration // how long Hold delays at most
+	Shutdown string        // as Shutdowns tells it
+}
+
+// Machine is the host's manager as a whole: its state in the words of systemctl is-system-running, and the units
+// that failed.
+type Machine interface {
+	State(ctx context.Context) (state string, failed []string, err error)
+}
+
+// Grants are this host's grants to reboot, in the store. An error of UseGrant means that the host must not
+// reboot; Booting then tells, by a quorum, whether it is committed. RefuseGrant ends a grant that could not
+// be carried out.
+type Grants interface {
+	UseGrant(ctx context.Context, l cluster.Lease, g cluster.Granting, boot cluster.Boot) error
+	RefuseGrant(ctx context.Context, l cluster.Lease, g cluster.Granting, boot cluster.Boot, why string) error
+	Booting(ctx context.Context, host cluster.HostID) (*cluster.Booting, error)
+}
+
+// Checks makes one check within its timeout. The error says what is not well; a source that does not answer
+// is not well.
+type Checks interface {
+	Check(ctx context.Context, c cluster.Check) error
+}
+
+// Needs tells whether the host needs a reboot, and who else may reboot it.
+type Needs interface {
+	// Look asks all sources; problem is what a person should mend about them, "" = nothing.
+	Look(ctx context.Context) (need cluster.Need, rivals []cluster.Rival, problem string)
+	// Changed tells when a look is worth while before the next is due. It may be nil.
+	Changed(ctx context.Context) <-chan struct{}
+}

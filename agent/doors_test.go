@@ -62,6 +62,13 @@ func (d killerDoor) KillUnits(names []cluster.Unit) error {
 	return d.h.Kill(asked)
 }
 
+type logindDoor struct{ fake.Logind }
+
+func (d logindDoor) Logins(ctx context.Context) (Logins, error) {
+	now, err := d.Logind.Logins(ctx)
+	return Logins(now), err
+}
+
 type filesDoor struct{ *fake.Dir }
 
 func (d filesDoor) List() ([]UnitFile, error) {

@@ -23,6 +23,7 @@ type reporter struct {
 	kick    bell
 	lease   func() (cluster.Lease, bool) // ok is false while nothing may be reported
 	lost    func()                       // a report said that our life is over
+	tell    func()                       // what the store says of this host is another thing now
 
 	known    cluster.Lease // the life for which sent is what the store has; owned by run
 	sent     map[cluster.Unit][]byte
@@ -32,6 +33,7 @@ type reporter struct {
 	loaded bool // want is set
 	want   map[cluster.Unit]cluster.Status
 	info   cluster.HostInfo
+	stored []byte // what the store says of this host, as far as is known
 }
 
 // set takes in what is true now.
@@ -42,9 +44,11 @@ func (r *reporter) set(want map[cluster.Unit]cluster.Status) {
 	r.kick.ring()
 }
 
-func (r *reporter) setInfo(info cluster.HostInfo) {
+// change edits what this host says of itself. What it points to may be read at any time: it is replaced,
+// never changed.
+func (r *reporter) change(edit func(*cluster.HostInfo)) {
 	r.mu.Lock()
-	r.info = info
+	edit(&r.info)
 	r.mu.Unlock()
 	r.kick.ring()
 }
@@ -103,8 +107,24 @@ func (r *reporter) step(ctx context.Context) bool {
 	}
 	if info != nil {
 		r.sentInfo = encoded(info)
+		r.landed(r.sentInfo)
 	}
 	return true
+}
+
+// landed notes what the store says of this host.
+func (r *reporter) landed(info []byte) {
+	r.mu.Lock()
+	r.stored = info
+	r.mu.Unlock()
+	r.tell()
+}
+
+// told says whether the store has the newest that this host says of itself.
+func (r *reporter) told() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Equal(encoded(r.info), r.stored)
 }
 
 func (r *reporter) failed(ctx context.Context, err error) {
@@ -133,6 +153,7 @@ func (r *reporter) learn(ctx context.Context, lease cluster.Lease) error {
 		return err
 	}
 	r.sent, r.sentInfo = map[cluster.Unit][]byte{}, encoded(info)
+	r.landed(r.sentInfo)
 	for name, st := range has {
 		r.sent[name] = encoded(st)
 	}

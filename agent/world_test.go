@@ -37,7 +37,8 @@ type world struct {
 	cancel context.CancelFunc
 	ended  chan error
 	step   func(string) error
-	bend   func(*Doors) // a test's way to faulty doors
+	bend   func(*Doors)  // a test's way to faulty doors
+	down   <-chan string // kinds of shutdown that took the host down
 }
 
 // inWorld runs a test in a world whose store is initialised.
@@ -63,13 +64,18 @@ func (w *world) newAgent(run string, host *fake.Host, client string) *Agent {
 	doors := Doors{
 		Systemd: systemdDoor{host}, Changes: host, Timers: host, Killer: killerDoor{host}, Files: filesDoor{host.Dir()}, Journal: journalDoor{host}, Images: systemd.NewImages(host, host, host),
 		Clock: clockDoor{host}, Views: s, Presence: s, Reporter: s,
+		Logind: logindDoor{host.Logind()}, Machine: host, Grants: s,
+	}
+	soft, err := host.SoftReboots(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
 	}
 	if w.bend != nil {
 		w.bend(&doors)
 	}
 	a, err := New(doors, Options{
-		Host: hostID, Info: cluster.HostInfo{Boot: host.BootID(), Name: client, Address: client + ":7117", Version: "1.0.0"},
-		StateDir: filepath.Join(w.dir, client, "lib"), RunDir: filepath.Join(w.dir, client, run), Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
+		Host: hostID, Info: cluster.HostInfo{Boot: host.BootID(), Name: client, Address: client + ":7117", Version: "1.0.0", Reboot: &cluster.RebootReport{Soft: soft}},
+		StateDir: filepath.Join(w.dir, client, "lib"), RunDir: filepath.Join(w.dir, client, run), Delay: 30 * time.Second, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"flotilla/cluster"
 	"flotilla/leader/plan"
 	"flotilla/units"
 )
@@ -213,6 +214,57 @@ func (c *Client) Host(ctx context.Context, host string) (Host, error) {
 // PatchHost changes what the operator says of the host with this id, unique id prefix or name.
 func (c *Client) PatchHost(ctx context.Context, host string, p HostPatch) (Host, error) {
 	return send[Host](ctx, c, http.MethodPatch, "/v1/hosts/"+url.PathEscape(host), p)
+}
+
+// PlanDrain says what draining hosts (ids, unique id prefixes or names) comes to, and changes nothing.
+func (c *Client) PlanDrain(ctx context.Context, hosts []string) ([]plan.DrainStep, error) {
+	d, err := send[DrainPlan](ctx, c, http.MethodPost, "/v1/drains", Drains{Hosts: hosts})
+	return d.Steps, err
+}
+
+// WatchHosts calls each with the hosts as they are, from a revision on, and with those that change.
+func (c *Client) WatchHosts(ctx context.Context, from int64, each func(Host) error) error {
+	return list(ctx, c, "/v1/hosts", url.Values{"watch": {strconv.FormatInt(from, 10)}}, each)
+}
+
+// Reboots calls each with where hosts, groups and the policy stand: hosts by name, then groups by name.
+func (c *Client) Reboots(ctx context.Context, each func(RebootLine) error) error {
+	return list(ctx, c, "/v1/reboots", nil, each)
+}
+
+// WatchReboots is Reboots that goes on with what changes, from a revision on.
+func (c *Client) WatchReboots(ctx context.Context, from int64, each func(RebootLine) error) error {
+	return list(ctx, c, "/v1/reboots", url.Values{"watch": {strconv.FormatInt(from, 10)}}, each)
+}
+
+// History calls each with the outcomes of reboots, newest first: of one host (id, unique id prefix or name), or of all;
+// at most limit, 0 = all that are kept.
+func (c *Client) History(ctx context.Context, host string, limit int, each func(cluster.Record) error) error {
+	v := url.Values{"limit": {strconv.Itoa(limit)}}
+	if host != "" {
+		v.Set("host", host)
+	}
+	return list(ctx, c, "/v1/reboots/history", v, each)
+}
+
+// PatchPolicy changes what holds for the reboots of all hosts.
+func (c *Client) PatchPolicy(ctx context.Context, p PolicyPatch) (RebootPolicy, error) {
+	return send[RebootPolicy](ctx, c, http.MethodPatch, "/v1/reboots/policy", p)
+}
+
+// FreezeGroup freezes a group's hosts, or thaws them.
+func (c *Client) FreezeGroup(ctx context.Context, group string, ask Maybe[FreezeAsk]) error {
+	_, err := send[RebootGroup](ctx, c, http.MethodPatch, "/v1/reboots/groups/"+url.PathEscape(group), GroupPatch{Freeze: ask})
+	return err
+}
+
+// Doctor calls each with what a person should mend: of one host (id, unique id prefix or name), or of all.
+func (c *Client) Doctor(ctx context.Context, host string, each func(Ailment) error) error {
+	v := url.Values{}
+	if host != "" {
+		v.Set("host", host)
+	}
+	return list(ctx, c, "/v1/doctor", v, each)
 }
 
 // Explain is GET /v1/explain/THING.

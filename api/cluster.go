@@ -28,6 +28,7 @@ func (s *Server) cluster(w http.ResponseWriter, r *http.Request) {
 		if len(h.Orphans) > 0 {
 			v.Notices = append(v.Notices, fmt.Sprintf("%s runs %s without any order: flotilla start UNIT takes it back, flotilla orphan stop %s UNIT ends it", h.Name, someOf(h.Orphans), h.Name))
 		}
+		v.Notices = append(v.Notices, closedNotices(h)...)
 		if h.State == HostRemoved {
 			v.Notices = append(v.Notices, fmt.Sprintf("%s was removed and is alive: flotilla host restore %s takes it back", h.Name, h.Name))
 		}
@@ -46,6 +47,7 @@ const mostWaiting = 1000
 func (s *Server) summarise(c *cluster.Snapshot, v *Cluster) {
 	v.Revision, v.Store, v.Schema = c.Revision, c.Store.ID, c.Store.Schema
 	was := s.plans.at(c, s.opt)
+	v.Reboots = was.reboots.summary(s.opt.Now())
 	for _, n := range c.UnitNames() {
 		head := c.Units[n]
 		launched := head != nil && head.Spec.Target == units.Launched

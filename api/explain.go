@@ -206,6 +206,8 @@ func (s *Server) explainHost(h Host) Explanation {
 	if h.Cordon != nil {
 		out.add("cordoned by %s at %s: %s", h.Cordon.Who, clock(h.Cordon.When), cmp.Or(h.Cordon.Why, "no reason given"))
 	}
+	out.addDrain(h)
+	s.addReboot(&out, h)
 	if h.Version != "" {
 		out.add("id %s, %s, systemd %d, flotilla %s", h.ID, cmp.Or(h.OS, "an unknown system"), h.Systemd, h.Version)
 	}

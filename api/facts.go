@@ -17,6 +17,8 @@ type facts struct {
 	hosts    map[cluster.HostID]hostFact
 	heads    map[cluster.Unit]headFact
 	units    map[cluster.Where]unitFact
+	groups   map[cluster.GroupName]frozenFact
+	frozen   frozenFact // of all hosts
 	absent   int
 	leader   string
 	storm    string
@@ -26,6 +28,7 @@ type hostFact struct {
 	name    string
 	state   HostState
 	version string
+	reboot  rebootFact
 }
 
 type headFact struct {
@@ -52,6 +55,10 @@ func factsOf(c *cluster.Snapshot, last *facts) *facts {
 	f := &facts{
 		revision: c.Revision, hosts: make(map[cluster.HostID]hostFact, len(c.Hosts)),
 		heads: make(map[cluster.Unit]headFact, len(c.Units)), units: make(map[cluster.Where]unitFact, len(c.Placed)),
+		groups: make(map[cluster.GroupName]frozenFact, len(c.Groups)), frozen: frozenFactOf(c.Reboots.Freeze),
+	}
+	for name, g := range c.Groups {
+		f.groups[name] = frozenFactOf(g.Freeze)
 	}
 	for name, u := range c.Units {
 		f.heads[name] = headFact{u.Spec.Target, u.Spec.Blob, u.Spec.DropIns, u.Spec.Run, u.Spec.Restart, u.Spec.By.Who}
@@ -60,7 +67,7 @@ func factsOf(c *cluster.Snapshot, last *facts) *facts {
 		if h.Info == nil {
 			continue
 		}
-		f.hosts[id] = hostFact{h.Name(), hostState(h), h.Info.Version}
+		f.hosts[id] = hostFact{h.Name(), hostState(h), h.Info.Version, rebootFactOf(h)}
 		if h.Alive == nil && h.Spec.Removed == nil {
 			f.absent++
 		}
@@ -98,7 +105,7 @@ func unitFactOf(h *cluster.Host, name cluster.Unit, p *cluster.Placed, last *fac
 	return out
 }
 
-// diff lists what changed: who leads, hosts by name, users' wishes, then units.
+// diff lists what changed: who leads, hosts by name with their reboots, users' wishes, then units.
 func (f *facts) diff(next *facts, now time.Time) []Event {
 	var out []Event
 	add := func(kind EventKind, subject, host, format string, args ...any) {
@@ -111,6 +118,7 @@ func (f *facts) diff(next *facts, now time.Time) []Event {
 		add(EventStorm, "failover", "", "%s", cmp.Or(next.storm, "failover goes on"))
 	}
 	f.diffHosts(next, add)
+	f.diffFreezes(next, add)
 	f.diffHeads(next, add)
 	f.diffUnits(next, add)
 	return out
@@ -131,6 +139,7 @@ func (f *facts) diffHosts(next *facts, add adder) {
 		case old.version != h.version:
 			add(EventHost, h.name, "", "runs flotilla %s", h.version)
 		}
+		old.reboot.diff(h.reboot, h.name, add)
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.hosts)) {
 		if _, ok := next.hosts[id]; !ok {

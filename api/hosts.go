@@ -51,6 +51,7 @@ func (s *Server) scanHosts(ctx context.Context) scan {
 		if err != nil {
 			return false, err
 		}
+		open := false // what is said of a drain depends on the time
 		var gone []Host
 		for _, id := range sent {
 			if _, found := slices.BinarySearchFunc(list, id, func(h Host, id string) int { return cmp.Compare(h.ID, id) }); !found {
@@ -58,11 +59,12 @@ func (s *Server) scanHosts(ctx context.Context) scan {
 			}
 		}
 		for _, h := range slices.Concat(list, gone) {
+			open = open || h.Draining != nil || h.Drain != nil
 			if err := send(h.ID, h); err != nil {
 				return false, err
 			}
 		}
-		return false, nil
+		return open, nil
 	}
 }
 
@@ -76,12 +78,13 @@ func (s *Server) hostViews(ctx context.Context) (out []Host, rev int64, err erro
 			return
 		}
 		rev = c.Revision
+		drains := s.drainings(c, slices.Collect(maps.Values(c.Hosts))...)
 		for _, h := range c.Hosts {
 			if !known(h) || h.Spec.Removed != nil && h.Alive == nil {
 				continue
 			}
 			v := hostView(c, h)
-			v.Leader = h.ID == leader
+			v.Leader, v.Draining = h.ID == leader, drains[h.ID]
 			out = append(out, v)
 		}
 	})
@@ -112,7 +115,7 @@ func (s *Server) findHost(ctx context.Context, word string) (v Host, err error) 
 		var h *cluster.Host
 		if h, err = hostNamed(c, word); err == nil {
 			v = hostView(c, h)
-			v.Leader = h.ID == leader
+			v.Leader, v.Draining = h.ID == leader, s.drainings(c, h)[h.ID]
 		}
 	})
 	return v, err
@@ -166,6 +169,15 @@ func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
+	if err := s.checkDrain(h, p); err != nil {
+		s.fail(w, err)
+		return
+	}
+	seen, err := s.seeReboots(cluster.HostID(h.ID), p)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
 	if p.Remove != nil && *p.Remove {
 		if h.State == HostAlive {
 			s.fail(w, Refuse(http.StatusConflict, "run flotilla leave there, or stop its flotilla-agent first", "%s is alive: only an absent host can be removed", h.Name))
@@ -177,7 +189,10 @@ func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	v, err := s.editHost(r, cluster.HostID(h.ID), match, func(spec *cluster.HostSpec) {
-		applyPatch(spec, p, s.note(r, p.Why))
+		by := s.note(r, p.Why)
+		applyPatch(spec, p, by)
+		applyDrain(spec, p, by)
+		applyReboots(spec, p, seen, by)
 	})
 	if err != nil {
 		s.fail(w, err)
@@ -185,6 +200,20 @@ func (s *Server) patchHost(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("ETag", etag(v.Revision))
 	s.answer(w, v)
+}
+
+// seeReboots checks what a patch asks of a host's reboots against what the mirror shows.
+func (s *Server) seeReboots(id cluster.HostID, p HostPatch) (seen grantSeen, err error) {
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		h := c.Hosts[id]
+		if h == nil {
+			err = noHostAnyMore(id)
+			return
+		}
+		seen = grantSeen{Grant: h.Grant, rev: c.Revision, grantRev: h.GrantRev}
+		err = checkReboots(h, p, c.Revision, s.opt.Now())
+	})
+	return seen, err
 }
 
 func checkPatch(p HostPatch) error {

@@ -22,7 +22,7 @@ func TestManualNamesEveryResource(t *testing.T) {
 			t.Errorf("docs/api.md does not name %s", rt.pattern)
 		}
 	}
-	for _, v := range []any{Unit{}, Instance{}, Host{}, Cluster{}, Waiting{}, Local{}, Change{}, Result{}, HostPatch{}, Explanation{}, Event{}, LogEntry{}, Version{}, Accepted{}, Token{}} {
+	for _, v := range []any{Unit{}, Instance{}, Host{}, Cluster{}, Waiting{}, Local{}, Change{}, Result{}, HostPatch{}, Explanation{}, Event{}, LogEntry{}, Version{}, Accepted{}, Token{}, Group{}, GroupStage{}, GroupCheck{}, GroupPromQL{}, GroupTimes{}, Window{}, Opening{}} {
 		for f := range reflect.TypeOf(v).Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if !strings.Contains(text, "`"+name+"`") {

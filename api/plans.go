@@ -26,7 +26,11 @@ type planned struct {
 	waiting map[cluster.Unit]plan.Refusal
 	pending map[cluster.Unit]bool // the leader will decide on them next
 	storm   *plan.Storm
+	turns   map[cluster.HostID]plan.HostReboot
+	begins  []string  // groups of which the leader is about to give slots to hosts, if it sees what this plan sees
 	next    time.Time // when it can change by itself
+	reboots rebootsView
+	drains  map[cluster.HostID]*Draining // hosts that are drained
 }
 
 // Reasons depend on the time too (suspects, warm-up), so a plan is good for planFor. One
@@ -66,8 +70,15 @@ func (p *plans) at(c *cluster.Snapshot, opt Options) planned {
 func planFrom(c *cluster.Snapshot, opt plan.Options, now time.Time) planned {
 	r := plan.Plan(c, opt, now)
 	out := planned{
-		rev: c.Revision, storm: r.Storm, next: r.Next,
+		rev: c.Revision, storm: r.Storm, next: r.Next, reboots: viewReboots(c, r.Reboots, now), drains: drainsOf(r),
 		waiting: make(map[cluster.Unit]plan.Refusal, len(r.Waiting)), pending: make(map[cluster.Unit]bool, len(r.Decisions)),
+		turns: make(map[cluster.HostID]plan.HostReboot, len(r.Reboots)),
+	}
+	for _, h := range r.Reboots {
+		out.turns[h.Host] = h
+		if begins(h) {
+			out.begins = append(out.begins, h.Groups...)
+		}
 	}
 	for _, d := range r.Decisions {
 		out.pending[d.Unit] = true

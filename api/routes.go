@@ -55,9 +55,24 @@ func (s *Server) routes() []route {
 		{"GET /v1/hosts/{host}", s.host, mirrored, storeWait, RoleHost},
 		{"PATCH /v1/hosts/{host}", s.patchHost, mirrored, leaveWait, RoleHost},
 		{"POST /v1/hosts/{host}/orphans/{unit}/stop", s.stopOrphan, mirrored, storeWait, RoleHost},
+		{"GET /v1/reboots", s.listReboots, mirrored, 0, RoleHost},
+		{"GET /v1/reboots/history", s.listHistory, mirrored, 0, RoleHost},
+		{"PATCH /v1/reboots/groups/{group}", s.patchGroup, mirrored, storeWait, RoleHost},
+		{"PATCH /v1/reboots/policy", s.patchPolicy, mirrored, storeWait, RoleHost},
+		{"GET /v1/doctor", s.doctor, mirrored, storeWait, RoleHost},
+		{"GET /v1/groups", s.listGroups, mirrored, storeWait, RoleHost},
+		{"GET /v1/groups/{name}", s.group, mirrored, storeWait, RoleHost},
+		{"PUT /v1/groups/{name}", s.putGroup, mirrored, storeWait, RoleHost},
+		{"DELETE /v1/groups/{name}", s.deleteGroup, mirrored, storeWait, RoleHost},
+		{"GET /v1/windows", s.listWindows, mirrored, storeWait, RoleHost},
+		{"GET /v1/windows/{name}", s.window, mirrored, storeWait, RoleHost},
+		{"GET /v1/windows/{name}/next", s.windowNext, mirrored, storeWait, RoleHost},
+		{"PUT /v1/windows/{name}", s.putWindow, mirrored, storeWait, RoleHost},
+		{"DELETE /v1/windows/{name}", s.deleteWindow, mirrored, storeWait, RoleHost},
 		{"GET /v1/explain/{thing}", s.explain, mirrored, storeWait, RoleHost},
 		{"POST /v1/simulate", s.simulate, mirrored, 0, RoleHost},
 		{"GET /v1/snapshot", s.snapshot, mirrored, 0, RoleHost},
+		{"POST /v1/drains", s.planDrains, mirrored, 0, RoleHost},
 		{"POST /v1/rebalance", s.rebalance, mirrored, 0, RoleHost},
 		{"GET /v1/logs", s.logs, here, 0, RoleHost},
 		{"GET /v1/logs/{$}", s.logs, here, 0, RoleHost},
@@ -97,7 +112,7 @@ func (s *Server) Handler() http.Handler {
 		}))
 	}
 	mux.HandleFunc("/", s.noResource)
-	return mux
+	return s.withFleetLock(mux)
 }
 
 func (s *Server) noResource(w http.ResponseWriter, r *http.Request) {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"flotilla/cluster"
 	"flotilla/leader/plan"
 	"flotilla/units"
@@ -51,6 +53,17 @@ type Store interface {
 	ResumeFailover(ctx context.Context, by cluster.Note) error
 	AcceptStore(ctx context.Context, by cluster.Note) (note string, err error)
 	StopOrphan(ctx context.Context, w cluster.Where, by cluster.Note) (int64, error)
+	// EditGroup changes a group on its newest value; nil is none. It compares ifMatch with the value's
+	// revision before; 0 = any. It returns the store's revision.
+	EditGroup(ctx context.Context, name cluster.GroupName, ifMatch int64, edit func(*cluster.Group) (*cluster.Group, error)) (int64, error)
+	// EditWindow is EditGroup for a window.
+	EditWindow(ctx context.Context, name cluster.GroupName, ifMatch int64, edit func(*cluster.Window) (*cluster.Window, error)) (int64, error)
+	// EditRebootPolicy is EditGroup for what holds for all groups.
+	EditRebootPolicy(ctx context.Context, ifMatch int64, edit func(*cluster.RebootPolicy) (*cluster.RebootPolicy, error)) (int64, error)
+	// UseGrant commits a host to reboot, in the life that it began at revision alive, if the grant stands as it is.
+	UseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting) error
+	// RefuseGrant takes that back: the host will not reboot, and why says why.
+	RefuseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting, why string) error
 }
 
 // Tokens mints join tokens.
@@ -82,7 +95,7 @@ const (
 )
 
 // Options are what lies behind the API. All are required but Mirror, without which what needs it is asked
-// of the leader, and Removed, Leave, Etcd and Has.
+// of the leader, and those that say so.
 type Options struct {
 	Host     cluster.HostID
 	Name     string
@@ -102,8 +115,12 @@ type Options struct {
 	Plan     plan.Options
 	Now      func() time.Time
 	Metrics  http.Handler
+	Registry prometheus.Registerer               // for this package's metrics; nil = none are counted
 	Classify func(error) (code int, hint string) // of errors that are not this package's
 	Log      *slog.Logger
+
+	LockToken string        // lets FleetLock clients in without a certificate; "" = none does
+	LockHold  time.Duration // how long they wait for a drain; 0 = a minute
 }
 
 // Server answers the API.
@@ -112,11 +129,14 @@ type Server struct {
 	plans  plans
 	whatIf sync.Mutex // held while a simulation runs
 	events *eventLog
+
+	metrics metrics
+	ids     lockIDs
 }
 
 // New makes a Server. Run must run for its events to be remembered.
 func New(opt Options) *Server {
-	return &Server{opt: opt, events: newEventLog()}
+	return &Server{opt: opt, events: newEventLog(), metrics: newMetrics(opt.Registry)}
 }
 
 // Run remembers events until ctx ends.

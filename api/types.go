@@ -54,28 +54,36 @@ type Instance struct {
 
 // Host is a host as lists and status show it.
 type Host struct {
-	ID       string            `json:"id"`
-	Name     string            `json:"name"`
-	Address  string            `json:"address,omitempty"`
-	State    HostState         `json:"state"`
-	Since    time.Time         `json:"since,omitzero"`         // of the absence
-	Earlier  bool              `json:"since_before,omitempty"` // absent since before Since: this daemon did not see it begin
-	Labels   map[string]string `json:"labels"`
-	Cordon   *cluster.Note     `json:"cordon,omitempty"`
-	Version  string            `json:"version,omitempty"`
-	OS       string            `json:"os,omitempty"`
-	Kernel   string            `json:"kernel,omitempty"`
-	Systemd  int               `json:"systemd,omitempty"`
-	Runtimes map[string]string `json:"runtimes,omitempty"`
-	CPUs     int               `json:"cpus,omitempty"`
-	Memory   int64             `json:"memory,omitempty"`   // bytes
-	Reserved int64             `json:"reserved,omitempty"` // bytes of Memory that units may not have
-	Boot     string            `json:"boot,omitempty"`
-	Units    int               `json:"units"` // placed here, tombstones not counted
-	Active   int               `json:"active"`
-	Orphans  []string          `json:"orphans,omitempty"`
-	Revision int64             `json:"revision"`
-	Leader   bool              `json:"leader,omitempty"`
+	ID       string             `json:"id"`
+	Name     string             `json:"name"`
+	Address  string             `json:"address,omitempty"`
+	State    HostState          `json:"state"`
+	Since    time.Time          `json:"since,omitzero"`         // of the absence
+	Earlier  bool               `json:"since_before,omitempty"` // absent since before Since: this daemon did not see it begin
+	Labels   map[string]string  `json:"labels"`
+	Cordon   *cluster.Note      `json:"cordon,omitempty"`
+	Drain    *cluster.DrainWish `json:"drain,omitempty"`    // a person wants its units to go elsewhere
+	Draining *Draining          `json:"draining,omitempty"` // how far it is drained, by a person or for a reboot
+	Version  string             `json:"version,omitempty"`
+	OS       string             `json:"os,omitempty"`
+	Kernel   string             `json:"kernel,omitempty"`
+	Systemd  int                `json:"systemd,omitempty"`
+	Runtimes map[string]string  `json:"runtimes,omitempty"`
+	CPUs     int                `json:"cpus,omitempty"`
+	Memory   int64              `json:"memory,omitempty"`   // bytes
+	Reserved int64              `json:"reserved,omitempty"` // bytes of Memory that units may not have
+	Boot     string             `json:"boot,omitempty"`
+	Units    int                `json:"units"` // placed here, tombstones not counted
+	Active   int                `json:"active"`
+	Orphans  []string           `json:"orphans,omitempty"`
+	Revision int64              `json:"revision"`
+	Leader   bool               `json:"leader,omitempty"`
+
+	Reboot     *cluster.RebootWish `json:"reboot,omitempty"`     // the newest request that it reboot
+	Phase      cluster.Phase       `json:"phase,omitzero"`       // of its present or last reboot
+	Generation int64               `json:"generation,omitempty"` // of that
+	Served     int64               `json:"served,omitempty"`     // id of the request that it is for
+	Freeze     *cluster.Freeze     `json:"freeze,omitempty"`
 }
 
 // HostState is a host's state in one word.
@@ -104,6 +112,7 @@ type Cluster struct {
 
 	Etcd []EtcdMember `json:"etcd,omitempty"` // members of our etcd, by name; empty for one that is not ours
 
+	Reboots string   `json:"reboots,omitempty"` // what is going on or stuck, one sentence
 	Notices []string `json:"notices,omitempty"` // what a person should know: storm brake, frozen, orphans
 	Local   Local    `json:"local"`
 }
@@ -122,6 +131,8 @@ type Local struct {
 	Frozen   string    `json:"frozen,omitempty"`   // why the agent follows no orders
 	StoreOut time.Time `json:"store_out,omitzero"` // since when the store is out of reach
 	Message  string    `json:"message,omitempty"`
+
+	Boot cluster.Boot `json:"boot,omitzero"` // the present run of the host
 }
 
 // Change is one wish about one unit, part of a batch: POST /v1/changes takes them as
@@ -171,6 +182,13 @@ type HostPatch struct {
 	Labels map[string]*string `json:"labels,omitempty"`
 	Remove *bool              `json:"remove,omitempty"`
 	Why    string             `json:"why,omitempty"`
+
+	Cordon Maybe[CordonAsk] `json:"cordon,omitzero"` // null = it takes new units again
+	Drain  Maybe[DrainAsk]  `json:"drain,omitzero"`  // null = it is drained no more
+
+	Reboot Maybe[RebootAsk] `json:"reboot,omitzero"` // null = it is not wanted any more
+	Unlock Maybe[UnlockAsk] `json:"unlock,omitzero"`
+	Freeze Maybe[FreezeAsk] `json:"freeze,omitzero"` // null = thawed
 }
 
 // Explanation answers "why is this as it is?" in sentences.
@@ -211,6 +229,7 @@ const (
 	EventHost   EventKind = "host"
 	EventLeader EventKind = "leader"
 	EventStorm  EventKind = "storm"
+	EventReboot EventKind = "reboot"
 )
 
 // LogEntry is one journal line.

@@ -307,10 +307,14 @@ func hostState(h *cluster.Host) HostState {
 func hostView(s *cluster.Snapshot, h *cluster.Host) Host {
 	v := Host{
 		ID: string(h.ID), Name: h.Name(), Address: hostAddress(h), State: hostState(h),
-		Labels: h.Labels(), Cordon: h.Spec.Cordon, Revision: h.SpecRev,
+		Labels: h.Labels(), Cordon: h.Spec.Cordon, Drain: h.Spec.Drain, Revision: h.SpecRev,
 	}
 	if h.Alive == nil {
 		v.Since, v.Earlier = h.Absent, h.AbsentRev == 0
+	}
+	v.Reboot, v.Freeze = h.Spec.Reboot, h.Spec.Freeze
+	if h.Grant != nil {
+		v.Phase, v.Generation, v.Served = h.Grant.Phase, h.Grant.Generation, h.Grant.Wish
 	}
 	if i := h.Info; i != nil {
 		v.Version, v.OS, v.Kernel, v.Systemd = i.Version, i.OS, i.Kernel, i.Systemd

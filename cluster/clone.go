@@ -26,5 +26,6 @@ func (s *Snapshot) Clone() *Snapshot {
 	out.Destroyed = maps.Clone(s.Destroyed)
 	out.OrphanStops = maps.Clone(s.OrphanStops)
 	out.Groups, out.Windows, out.History = maps.Clone(s.Groups), maps.Clone(s.Windows), maps.Clone(s.History)
+	out.Notified.Windows = maps.Clone(s.Notified.Windows)
 	return &out
 }

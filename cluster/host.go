@@ -67,7 +67,11 @@ type HostInfo struct {
 	Reserved int64             `json:"reserved,omitempty"` // bytes of Memory that units may not have
 	Labels   map[string]string `json:"labels,omitempty"`   // from the agent's flags
 	Reboot   *RebootReport     `json:"reboot,omitempty"`
+	Etcd     string            `json:"etcd,omitempty"` // this host's member of our etcd: "" = it has none, EtcdHealthy, or why it is not
 }
+
+// EtcdHealthy is what HostInfo.Etcd says of a member that is well.
+const EtcdHealthy = "healthy"
 
 // Alive is a host's leased sign of life (key alive/<id>). The key's create
 // revision names this life of the host; orders rest on it.

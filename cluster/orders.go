@@ -20,6 +20,8 @@ type Orders struct {
 	Records []Record     // outcomes of reboots, for the history
 	Trim    []HistoryKey // old ones that leave it
 
+	Notified *Notified // how far outcomes were told
+
 	If []Condition
 }
 

@@ -75,6 +75,9 @@ func (p *Phase) UnmarshalText(b []byte) error {
 // Holds says whether a host in this phase holds a slot, and is closed to new units.
 func (p Phase) Holds() bool { return p >= PhaseDraining && p <= PhaseSettling }
 
+// Ended says whether a reboot in this phase is over, whatever came of it.
+func (p Phase) Ended() bool { return p >= PhaseDone }
+
 // Away says whether a host in this phase is expected to be absent: it used its grant, or may be about to.
 func (p Phase) Away() bool { return p == PhaseGranted || p == PhaseRebooting }
 
@@ -90,7 +93,8 @@ type Grant struct {
 	Groups     []string      `json:"groups"`             // whose slots it takes, sorted
 	Boot       Boot          `json:"boot"`               // the run of the host that is to end
 	Cause      string        `json:"cause"`              // why the host is to reboot: who asked, or what needs it
-	Wish       int64         `json:"wish,omitempty"`     // RebootWish.ID that it serves; 0 = the host's own need
+	Wish       int64         `json:"wish,omitempty"`     // RebootWish.ID of the newest wish that it or one before it serves
+	Need       bool          `json:"need,omitempty"`     // it serves no wish: the host's own need
 	Now        bool          `json:"now,omitempty"`      // windows and freezes do not hold it up
 	Soft       bool          `json:"soft,omitempty"`     // only systemd restarts: systemd-soft-reboot.service(8)
 	External   bool          `json:"external,omitempty"` // the host is rebooted by who asked (FleetLock), not by its agent
@@ -103,6 +107,10 @@ type Grant struct {
 	Began      time.Time     `json:"began"`              // of the reboot; clock of the leader, shown, never compared
 	Since      time.Time     `json:"since"`              // of the phase; the same
 	Times      int           `json:"times,omitempty"`    // reboots in a row for the same cause, this one counted
+	Empty      bool          `json:"empty,omitempty"`    // what could move had left it: it came as far as PhaseDrained
+	Etcd       bool          `json:"etcd,omitempty"`     // the host had a member of etcd when it began
+	Away       time.Duration `json:"away,omitempty"`     // from PhaseRebooting to PhaseReturning, as the leader saw them; nanoseconds
+	Pause      time.Duration `json:"pause,omitempty"`    // of a reboot that is over: until the host is tried again by itself; nanoseconds
 }
 
 // Granting is a Grant in a View, with the revision that using it compares.
@@ -263,6 +271,19 @@ type Record struct {
 	Ended      time.Time `json:"ended"`
 	Away       float64   `json:"away,omitempty"`    // seconds from use of the grant to the host's return, as the leader saw them
 	Unasked    bool      `json:"unasked,omitempty"` // the host rebooted without a grant
+	Boot       Boot      `json:"boot,omitzero"`     // the run of the host that ended, or was to
+
+	Rev int64 `json:"-"` // mod revision: when it was recorded
+}
+
+// Notified says how far the leader told what became of reboots (key notified). It goes on from there, so
+// that each outcome is told at least once, whoever leads. Empty while there is no webhook.
+type Notified struct {
+	Record  int64                   `json:"record,omitempty"`  // Rev of the newest record that was told, or given up
+	Windows map[GroupName]time.Time `json:"windows,omitempty"` // end of each window's newest opening that was summed up
+	Lost    int                     `json:"lost,omitempty"`    // messages that were given up
+	Trouble string                  `json:"trouble,omitempty"` // why the newest one that was given up was
+	Since   time.Time               `json:"since,omitzero"`    // when that was; clock of the leader
 }
 
 // HistoryKey names one Record.

@@ -32,6 +32,9 @@ type Snapshot struct {
 	Windows map[GroupName]*WindowHead
 	Reboots RebootPolicy
 	History map[HistoryKey]*Record
+
+	RebootsRev int64 // mod revision of Reboots, 0 without one
+	Notified   Notified
 }
 
 // GroupHead is a Group in a Snapshot.

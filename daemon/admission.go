@@ -42,6 +42,7 @@ func (d *Daemon) newJoiner() error {
 	}
 	d.client = client
 	d.members = members.NewEtcdMembers(client)
+	d.looks = newLooks(d.members.Look, time.Now)
 	d.joiner.Etcd = d.members
 	return nil
 }

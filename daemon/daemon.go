@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"flotilla/agent"
+	"flotilla/agent/reboots"
 	"flotilla/agent/systemd"
 	"flotilla/api"
 	"flotilla/cluster"
@@ -57,15 +58,20 @@ type Daemon struct {
 	agent    *agent.Agent
 	info     cluster.HostInfo // that the agent began with
 	manager  *systemd.Manager
+	logind   *systemd.Logind       // nil for the systemd of a user, as is
+	engine   *systemd.UpdateEngine // this one
 	journal  systemd.Journal
 	api      *api.Server
 	registry *prometheus.Registry
 	joiner   *members.Joiner
 	members  *members.EtcdMembers // of our own etcd; nil with one that is not ours
 	client   io.Closer            // of members; nil without
+	looks    *looks               // at members; nil without
 	ready    func()               // called when the API listens; nil = tell systemd
 	leads    leads
 	removals removals
+
+	lockToken string // of FleetLock clients; "" = they need none
 
 	transport http.RoundTripper // to other daemons
 }
@@ -102,6 +108,9 @@ func New(ctx context.Context, opt Options) (*Daemon, error) {
 func (d *Daemon) connect(ctx context.Context) error {
 	opt := d.opt
 	var err error
+	if d.lockToken, err = opt.Config.Reboot.FleetLock.Token(); err != nil {
+		return err
+	}
 	if d.identity, err = members.LoadIdentity(opt.Config.PKI, time.Now()); err != nil {
 		return err
 	}
@@ -135,6 +144,16 @@ func (d *Daemon) close() {
 			d.log.Debug("close the membership client", "err", err)
 		}
 	}
+	if d.logind != nil {
+		if err := d.logind.Close(); err != nil {
+			d.log.Debug("disconnect from logind", "err", err)
+		}
+	}
+	if d.engine != nil {
+		if err := d.engine.Close(); err != nil {
+			d.log.Debug("disconnect from update_engine", "err", err)
+		}
+	}
 	if d.manager != nil {
 		if err := d.manager.Close(); err != nil {
 			d.log.Debug("disconnect from systemd", "err", err)
@@ -156,11 +175,21 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 		return nil, fmt.Errorf("tidy the folder of unit files: %w", err)
 	}
 	h := doors.Host{Manager: d.manager, Dir: dir, Log: d.journal}
-	a, err := agent.New(agent.Doors{
+	all := agent.Doors{
 		Systemd: h, Changes: h, Timers: h, Killer: newKiller(d.opt.User, d.log), Files: h, Journal: h, Clock: clock{},
 		Images: systemd.NewImages(d.manager, d.journal, systemd.Engines{}),
 		Views:  d.store, Presence: d.store, Reporter: d.store,
-	}, agent.Options{
+	}
+	if !d.opt.User { // a user's systemd does not reboot its host
+		d.logind = systemd.NewLogind(systemd.Options{Logger: d.log})
+		d.engine = systemd.NewUpdateEngine(systemd.Options{Logger: d.log})
+		all.Logind, all.Machine, all.Grants = doors.Logind{Login: d.logind}, h, d.store
+		all.Checks = reboots.Checks{Systemd: d.manager, Journal: d.journal}
+		all.Needs = reboots.NewNeeds(reboots.Options{
+			Sources: rebootSources(d.opt.Config.Reboot), Engine: d.engine, Units: d.manager, Uptime: clock{}.Boottime,
+		})
+	}
+	a, err := agent.New(all, agent.Options{
 		Host: d.host, Info: info, Timing: timing, UnitDir: dir.Path(),
 		StateDir: d.opt.Config.Data, RunDir: d.opt.RunDir, Log: d.log, Metrics: d.registry,
 	})
@@ -185,16 +214,26 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, remote.Close())
 	}
+	locks, err := d.listenLock(ctx)
+	if err != nil {
+		return errors.Join(err, local.Close(), remote.Close())
+	}
 	parts := []part{
 		{"agent", d.agent.Run},
 		{"API", d.api.Run},
-		{"local socket", func(ctx context.Context) error { return d.serve(ctx, local, false) }},
-		{"socket for other hosts", func(ctx context.Context) error { return d.serve(ctx, remote, true) }},
+		{"local socket", func(ctx context.Context) error { return d.serve(ctx, local, d.api.Handler(), false) }},
+		{"socket for other hosts", func(ctx context.Context) error { return d.serve(ctx, remote, d.api.Handler(), true) }},
 		{"certificate", d.renewCertificate},
 		{"container runtimes", d.watchRuntimes},
 	}
+	if locks != nil {
+		parts = append(parts, part{"socket for FleetLock clients", func(ctx context.Context) error { return d.serve(ctx, locks, locks.handler, locks.tls) }})
+	}
 	if d.members != nil {
 		parts = append(parts, part{"etcd's endpoints", d.keepEndpoints})
+		if d.opt.Config.Etcd.Member {
+			parts = append(parts, part{"etcd's health", d.watchEtcd})
+		}
 	}
 	if d.mirror != nil {
 		parts = append(parts, part{"mirror", d.mirror.Run}, part{"leader", d.newLeader(address).Run})
@@ -256,10 +295,10 @@ func listenLocal(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// serve answers the API on one listener until ctx ends.
-func (d *Daemon) serve(ctx context.Context, l net.Listener, overTLS bool) error {
+// serve answers on one listener until ctx ends.
+func (d *Daemon) serve(ctx context.Context, l net.Listener, h http.Handler, overTLS bool) error {
 	server := &http.Server{
-		Handler: d.api.Handler(), BaseContext: func(net.Listener) context.Context { return ctx },
+		Handler: h, BaseContext: func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
@@ -314,14 +353,16 @@ func (d *Daemon) apiOptions() api.Options {
 		Store:  users{store: d.store, backend: d.backend, prefix: d.opt.Config.Prefix, seen: d.remembered},
 		Tokens: tokens{d}, Admit: d.joiner.Handler(), Peers: d, Peer: peer, Logs: d.logs, Local: d.local, Removed: d.isRemoved, Has: d.has,
 		Plan: d.opt.Plan, Now: time.Now, Classify: classify, Log: d.log,
-		Metrics: promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{}),
+		Registry:  d.registry,
+		LockToken: d.lockToken,
+		Metrics:   promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{}),
 	}
 	if d.mirror != nil {
 		out.Mirror = d.mirror
 	}
 	if d.members != nil {
 		out.Leave = d.leaveEtcd
-		out.Etcd = newLooks(d.members.Look, time.Now).etcd
+		out.Etcd = d.looks.etcd
 	}
 	return out
 }

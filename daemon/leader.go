@@ -15,7 +15,7 @@ func (d *Daemon) newLeader(address string) *leader.Loop {
 	me := cluster.LeaderInfo{Host: d.host, Address: address, Version: d.opt.Version}
 	return leader.New(leader.Options{
 		Store: throne{d.store, me, d.opt.Plan.Timing.LeaderTTL()}, Mirror: d.mirror, Plan: d.opt.Plan, Clock: time.Now,
-		Log: d.log, Metrics: d.registry,
+		Log: d.log, Metrics: d.registry, Poster: newWebhook(d.opt.Version),
 	})
 }
 

@@ -19,6 +19,7 @@ func (d *Daemon) local() api.Local {
 	s := d.agent.State()
 	out := api.Local{
 		Host: string(d.host), Name: d.opt.Config.Name, Version: d.opt.Version,
+		Boot:   d.boot(),
 		Frozen: s.Frozen, StoreOut: s.Away, Message: s.Problem,
 	}
 	for _, why := range []string{s.Taken, s.Waiting} {
@@ -27,6 +28,15 @@ func (d *Daemon) local() api.Local {
 		}
 	}
 	return out
+}
+
+// boot is the present run of this host. A soft reboot starts the daemon anew too.
+func (d *Daemon) boot() cluster.Boot {
+	b := cluster.Boot{ID: d.info.Boot}
+	if r := d.info.Reboot; r != nil {
+		b.Soft = r.Soft
+	}
+	return b
 }
 
 // remembered is the store that this host's agent belongs to; frozen says that it does
@@ -82,6 +92,10 @@ func hostInfo(ctx context.Context, m *systemd.Manager, opt Options) (cluster.Hos
 	if err != nil {
 		return cluster.HostInfo{}, fmt.Errorf("ask systemd for its version: %w", err)
 	}
+	soft, err := m.SoftReboots(ctx)
+	if err != nil {
+		return cluster.HostInfo{}, fmt.Errorf("ask systemd for its soft reboots: %w", err)
+	}
 	facts, err := systemd.ReadFacts(ctx)
 	if err != nil {
 		opt.Log.Warn("some facts of this host are unknown", "err", err)
@@ -90,6 +104,7 @@ func hostInfo(ctx context.Context, m *systemd.Manager, opt Options) (cluster.Hos
 		Boot: boot, Name: opt.Config.Name, Version: opt.Version, OS: facts.OS, Kernel: facts.Kernel, Systemd: version,
 		Address: net.JoinHostPort(opt.Config.Address, strconv.Itoa(opt.Config.APIPort)),
 		CPUs:    facts.CPUs, Memory: int64(facts.Memory), Labels: opt.Config.Labels, Runtimes: facts.Runtimes,
+		Reboot: &cluster.RebootReport{Soft: soft, Only: opt.Config.Only == members.OnlyReboots},
 	}
 	reserve, err := cluster.ParseReserve(cmp.Or(opt.Reserve, opt.Config.Reserve))
 	if err != nil {

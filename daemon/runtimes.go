@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flotilla/agent/systemd"
+	"flotilla/cluster"
 )
 
 // runtimesTick is how often the container runtimes are looked at although nothing was heard.
@@ -74,13 +75,11 @@ func (d *Daemon) watchRuntimes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	info := d.info
 	r := runtimes{
-		heard: heard, mark: systemd.RuntimesMark, probe: systemd.Runtimes, told: info.Runtimes,
+		heard: heard, mark: systemd.RuntimesMark, probe: systemd.Runtimes, told: d.info.Runtimes,
 		tell: func(now map[string]string) {
 			d.log.Info("the container runtimes of this host changed", "runtimes", now)
-			info.Runtimes = now
-			d.agent.SetInfo(info)
+			d.agent.ChangeInfo(func(info *cluster.HostInfo) { info.Runtimes = now })
 		},
 		fail: func(err error) { d.log.Warn("cannot tell the container runtimes of this host", "err", err) },
 	}

@@ -90,6 +90,31 @@ func (u users) StopOrphan(ctx context.Context, w cluster.Where, by cluster.Note)
 	return u.store.StopOrphan(ctx, w, by)
 }
 
+// EditGroup changes a group; a nil result deletes it.
+func (u users) EditGroup(ctx context.Context, name cluster.GroupName, ifMatch int64, edit func(*cluster.Group) (*cluster.Group, error)) (int64, error) {
+	return u.store.EditGroup(ctx, name, ifMatch, edit)
+}
+
+// EditWindow changes a window; a nil result deletes it.
+func (u users) EditWindow(ctx context.Context, name cluster.GroupName, ifMatch int64, edit func(*cluster.Window) (*cluster.Window, error)) (int64, error) {
+	return u.store.EditWindow(ctx, name, ifMatch, edit)
+}
+
+// EditRebootPolicy changes what holds for all groups.
+func (u users) EditRebootPolicy(ctx context.Context, ifMatch int64, edit func(*cluster.RebootPolicy) (*cluster.RebootPolicy, error)) (int64, error) {
+	return u.store.EditRebootPolicy(ctx, ifMatch, edit)
+}
+
+// UseGrant commits a host to reboot, on its behalf.
+func (u users) UseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting) error {
+	return u.store.UseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot)
+}
+
+// RefuseGrant takes that back.
+func (u users) RefuseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting, why string) error {
+	return u.store.RefuseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot, why)
+}
+
 // fault is an error of a room behind the API, with its HTTP status and remedy.
 type fault struct {
 	err  error

@@ -25,7 +25,8 @@ type fake struct {
 	moved   chan struct{}
 	subs    []chan struct{}
 
-	term      int64 // create revision of the leader key, 0 without one
+	host      cluster.HostID // of the candidate
+	term      int64          // create revision of the leader key, 0 without one
 	depose    context.CancelFunc
 	campaigns int
 	resigned  int
@@ -144,7 +145,7 @@ func (f *fake) Campaign(ctx context.Context) (leader.Leadership, error) {
 	defer f.mu.Unlock()
 	f.term = f.doLocked(func(*cluster.Snapshot) {})
 	ctx, f.depose = context.WithCancel(ctx)
-	return leader.Leadership{Term: cluster.Term{Revision: f.term}, Ctx: ctx, Resign: f.resign}, nil
+	return leader.Leadership{Term: cluster.Term{Revision: f.term, Leader: f.host}, Ctx: ctx, Resign: f.resign}, nil
 }
 
 func (f *fake) resign(context.Context) error {
@@ -208,7 +209,7 @@ func (f *fake) Apply(_ context.Context, term cluster.Term, orders []cluster.Orde
 			errs[i] = f.onApply()
 		case term.Revision != f.term:
 			errs[i] = leader.ErrOver
-		case f.bad != "" && o.Put[0].Unit == f.bad:
+		case f.bad != "" && len(o.Put) > 0 && o.Put[0].Unit == f.bad:
 			errs[i] = leader.ErrBad
 		case !f.holds(o.If):
 			errs[i] = fmt.Errorf("order %d: %w", i, leader.ErrStale)
@@ -231,6 +232,16 @@ func (f *fake) write(o cluster.Orders) int64 {
 		}
 		for _, w := range o.Delete {
 			s.DeletePlaced(w)
+		}
+		for _, g := range o.Grants {
+			s.SetGrant(g.Host, g.Grant, "", s.Revision, time.Now())
+		}
+		for _, r := range o.Records {
+			r.Rev = s.Revision
+			s.History[cluster.HistoryKey{Host: r.Host, Generation: r.Generation}] = &r
+		}
+		if o.Notified != nil {
+			s.Notified = *o.Notified
 		}
 	})
 }
@@ -255,6 +266,10 @@ func (f *fake) holds(conditions []cluster.Condition) bool {
 			got = f.truth.HostsEpoch
 		case cluster.OrphanAt:
 			got = f.truth.OrphanStops[cluster.Where{Host: c.Host, Unit: c.Unit}]
+		case cluster.GrantAt:
+			got = f.truth.Hosts[c.Host].GrantRev
+		case cluster.BootingAt:
+			got = f.truth.Hosts[c.Host].BootingRev
 		}
 		if got != c.Revision {
 			return false
@@ -269,7 +284,7 @@ func (f *fake) addHost(id cluster.HostID) { f.addHostOf(id, "1.0.0") }
 
 func (f *fake) addHostOf(id cluster.HostID, version string) {
 	f.do(func(s *cluster.Snapshot) {
-		s.SetHostInfo(id, &cluster.HostInfo{Name: string(id), Boot: "1"}, time.Now())
+		s.SetHostInfo(id, &cluster.HostInfo{Name: string(id), Boot: "1", Reboot: &cluster.RebootReport{}}, time.Now())
 		s.SetAlive(id, &cluster.Alive{Boot: "1", Version: version}, s.Revision)
 	})
 }

@@ -66,6 +66,7 @@ type Options struct {
 	Clock   func() time.Time      // the one that stamps absences in the mirror; nil = time.Now
 	Log     *slog.Logger          // nil = silent
 	Metrics prometheus.Registerer // nil = none
+	Poster  Poster                // nil = outcomes of reboots are told to nobody
 }
 
 // Pauses of the loop.
@@ -85,8 +86,10 @@ type Loop struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	metrics metrics
+	poster  Poster
 
-	bad unwritable // of the goroutine that leads
+	bad     unwritable // of the goroutine that leads
+	reboots watched    // of it as well
 
 	mu     sync.Mutex
 	latest Report
@@ -96,7 +99,7 @@ type Loop struct {
 func New(opt Options) *Loop {
 	l := &Loop{
 		store: opt.Store, mirror: opt.Mirror, options: opt.Plan, clock: opt.Clock, log: opt.Log,
-		metrics: newMetrics(opt.Metrics),
+		metrics: newMetrics(opt.Metrics), poster: opt.Poster,
 	}
 	if l.clock == nil {
 		l.clock = time.Now

@@ -11,6 +11,9 @@ type metrics struct {
 	decisions                 *prometheus.CounterVec
 	planSeconds, applySeconds prometheus.Histogram
 	leading, absent, waiting  prometheus.Gauge
+	reboots, messages         *prometheus.CounterVec
+	posts                     prometheus.Counter
+	slots, oldestWait         prometheus.Gauge
 }
 
 // newMetrics registers them with reg; nil registers nowhere.
@@ -41,6 +44,21 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		}),
 		waiting: f.NewGauge(prometheus.GaugeOpts{
 			Name: "flotilla_leader_units_waiting", Help: "Units that are not as wanted, in the newest plan.",
+		}),
+		messages: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "flotilla_leader_messages_total", Help: "Messages about reboots to the webhook: told, or lost after all tries.",
+		}, []string{"result"}),
+		posts: f.NewCounter(prometheus.CounterOpts{
+			Name: "flotilla_leader_message_failures_total", Help: "Tries to tell the webhook that failed.",
+		}),
+		reboots: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "flotilla_leader_reboots_total", Help: "Reboots that came to an end, by outcome; unasked ones had no grant.",
+		}, []string{"outcome"}),
+		slots: f.NewGauge(prometheus.GaugeOpts{
+			Name: "flotilla_leader_reboot_slots_held", Help: "Hosts that hold a reboot slot, in the newest plan.",
+		}),
+		oldestWait: f.NewGauge(prometheus.GaugeOpts{
+			Name: "flotilla_leader_reboot_oldest_wait_seconds", Help: "How long the host waits for its reboot that waits longest, as far as this leader saw.",
 		}),
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"flotilla/leader/plan"
 )
 
-// Report is what this candidate last knew. Waiting, Storm and Absent are those of the
+// Report is what this candidate last knew. Waiting, Reboots, Storm and Absent are those of the
 // newest plan and empty while it does not lead.
 type Report struct {
 	Leading bool
@@ -15,6 +15,7 @@ type Report struct {
 	Since   time.Time    // when the term began
 	Planned time.Time    // when the newest plan was made
 	Waiting []plan.Refusal
+	Reboots []plan.HostReboot
 	Storm   *plan.Storm
 	Absent  int   // hosts that are known, absent and not removed
 	Err     error // why this candidate cannot lead or write at the moment
@@ -44,10 +45,11 @@ func (l *Loop) end() {
 func (l *Loop) publish(term cluster.Term, res *plan.Result) {
 	l.metrics.absent.Set(float64(res.Absent))
 	l.metrics.waiting.Set(float64(len(res.Waiting)))
+	l.watch(res.Reboots)
 	l.mu.Lock()
 	had := l.latest.Storm
 	l.latest.Planned = l.clock()
-	l.latest.Waiting, l.latest.Storm, l.latest.Absent = res.Waiting, res.Storm, res.Absent
+	l.latest.Waiting, l.latest.Reboots, l.latest.Storm, l.latest.Absent = res.Waiting, res.Reboots, res.Storm, res.Absent
 	if len(res.Decisions) == 0 {
 		l.latest.Err = nil
 	}

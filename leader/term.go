@@ -22,10 +22,11 @@ func (l *Loop) lead(lead Leadership, changed <-chan struct{}) (worked bool) {
 	l.metrics.terms.Inc()
 	l.metrics.leading.Set(1)
 	l.begin(term)
-	l.bad = unwritable{}
+	l.bad, l.reboots = unwritable{}, watched{}
 	l.log.Info("leading", "term", term.Revision)
-	var sweeper sync.WaitGroup
-	sweeper.Go(func() { l.sweep(ctx, term) })
+	var beside sync.WaitGroup
+	beside.Go(func() { l.sweep(ctx, term) })
+	beside.Go(func() { l.notify(ctx, term) })
 	err := l.mirror.WaitRevision(ctx, term.Revision)
 	for err == nil {
 		if err = l.round(ctx, term, changed); err == nil {
@@ -38,7 +39,7 @@ func (l *Loop) lead(lead Leadership, changed <-chan struct{}) (worked bool) {
 		l.trouble(err)
 	}
 	cancel()
-	sweeper.Wait()
+	beside.Wait()
 	l.metrics.leading.Set(0)
 	l.end()
 	l.log.Info("no longer leading", "term", term.Revision, "reason", err)
@@ -93,8 +94,10 @@ func (l *Loop) plan(term cluster.Term) (res *plan.Result, took time.Duration, er
 			err = fmt.Errorf("%w: %w", errUnfit, err)
 			return
 		}
+		options := l.options
+		options.Leader = term.Leader
 		begun := time.Now()
-		r := plan.Plan(s, l.options, l.clock())
+		r := plan.Plan(s, options, l.clock())
 		took = time.Since(begun)
 		l.bad.setAside(s, &r, l.clock())
 		res = &r
@@ -159,6 +162,7 @@ func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, fail
 		switch {
 		case err == nil:
 			made[d.Kind]++
+			l.logReboot(d)
 			if debug {
 				l.log.Debug("ordered", "what", d.Kind.String(), "unit", d.Unit, "host", d.Host, "from", d.From, "reason", d.Reason)
 			}
@@ -173,7 +177,7 @@ func (l *Loop) account(decisions []plan.Decision, errs []error) (stale int, fail
 	}
 	l.metrics.stale.Add(float64(stale))
 	var facts []any
-	for k := plan.Place; k <= plan.Forget; k++ {
+	for k := plan.Place; k <= plan.Grant; k++ {
 		if made[k] > 0 {
 			l.metrics.decisions.WithLabelValues(k.String()).Add(float64(made[k]))
 			facts = append(facts, k.String(), made[k])

@@ -14,9 +14,22 @@ import (
 // the unit's head may have become less.
 const badRest = time.Minute
 
-// unwritable are the units of which an order can never be written as it is. One such unit
-// must not keep the leader from all the others. The zero value is empty.
-type unwritable map[cluster.Unit]verdict
+// unwritable are the units of which an order can never be written as it is, and the hosts of whose reboot that
+// holds. One such must not keep the leader from all the others. The zero value is empty.
+type unwritable map[subject]verdict
+
+// subject is what a decision is about: a unit, or the reboot of a host.
+type subject struct {
+	unit cluster.Unit
+	host cluster.HostID
+}
+
+func subjectOf(d plan.Decision) subject {
+	if d.Kind == plan.Grant {
+		return subject{host: d.Host}
+	}
+	return subject{unit: d.Unit}
+}
 
 // verdict is what the store said of a unit's order.
 type verdict struct {
@@ -36,32 +49,33 @@ func (b *unwritable) add(d plan.Decision, err error, now time.Time) {
 			v.head = c.Revision
 		}
 	}
-	(*b)[d.Unit] = v
+	(*b)[subjectOf(d)] = v
 }
 
-// setAside takes the decisions about these units out of a plan, until the unit's head
-// changes or its rest is over, and says of each why it waits.
+// setAside takes the decisions about these units and hosts out of a plan, until the unit's head
+// changes or its rest is over, and says of each unit why it waits.
 func (b unwritable) setAside(s *cluster.Snapshot, r *plan.Result, now time.Time) {
-	for u, v := range b {
+	for of, v := range b {
 		head := int64(0)
-		if h := s.Units[u]; h != nil {
+		if h := s.Units[of.unit]; h != nil {
 			head = h.Rev
 		}
 		if head != v.head || !now.Before(v.until) {
-			delete(b, u)
+			delete(b, of)
 		}
 	}
 	if len(b) == 0 {
 		return
 	}
-	said := map[cluster.Unit]bool{}
+	said := map[subject]bool{}
 	r.Decisions = slices.DeleteFunc(r.Decisions, func(d plan.Decision) bool {
-		v, bad := b[d.Unit]
+		of := subjectOf(d)
+		v, bad := b[of]
 		if !bad {
 			return false
 		}
-		if !said[d.Unit] {
-			said[d.Unit] = true
+		if !said[of] && of.unit != "" {
+			said[of] = true
 			r.Waiting = append(r.Waiting, plan.Refusal{Unit: d.Unit, Reason: fmt.Sprintf("its order to %s cannot be written: %s", d.Kind, v.why)})
 		}
 		if r.Next.IsZero() || v.until.Before(r.Next) {

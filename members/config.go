@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -83,6 +84,8 @@ type Config struct {
 	Prefix    string            `json:"prefix"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	Reserve   string            `json:"reserve,omitempty"` // memory that units may not have; see cluster.ParseReserve
+	Only      string            `json:"only,omitempty"`    // OnlyReboots; "" = units too
+	Reboot    RebootConfig      `json:"reboot,omitzero"`
 	Timing    Timing            `json:"timing"`
 	PKI       PKI               `json:"pki"`
 	Data      string            `json:"data"`
@@ -164,10 +167,17 @@ func lineAt(raw []byte, offset int64) int {
 	return 1 + bytes.Count(raw[:min(max(offset-1, 0), int64(len(raw)))], []byte("\n"))
 }
 
-// lineOf is the line of a (possibly dotted) name, 0 if the file does not have it.
+// lineOf is the line of a (possibly dotted) name, in which a number is a place in an array; 0 if the file does not have it.
 func lineOf(raw []byte, name string) int {
-	at := 0
+	at, before := 0, ""
 	for part := range strings.SplitSeq(name, ".") {
+		if n, err := strconv.Atoi(part); err == nil && before != "" { // the place in an array, which begins here
+			if line := lineOfElement(raw[at:], before, n); line > 0 {
+				return lineAt(raw, int64(at)+1) + line - 1
+			}
+			break
+		}
+		before = part
 		i := bytes.Index(raw[at:], []byte(`"`+part+`"`))
 		if i < 0 {
 			return 0
@@ -207,6 +217,12 @@ func (c Config) check() (field, what, hint string) {
 	}
 	if !strings.HasPrefix(c.Prefix, "/") || strings.HasSuffix(c.Prefix, "/") {
 		return "prefix", fmt.Sprintf("%q must begin with a slash and not end with one", c.Prefix), "write it like " + DefaultPrefix
+	}
+	if field, what, hint := c.checkOnly(); what != "" {
+		return field, what, hint
+	}
+	if field, what, hint := c.checkReboot(); what != "" {
+		return field, what, hint
 	}
 	return c.checkEtcd()
 }

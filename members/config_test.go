@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -13,6 +14,7 @@ func goodConfig(p Paths) Config {
 	c := Defaults(p)
 	c.Host, c.Name, c.Address = hostA, "alpha", "10.0.0.1"
 	c.Labels = map[string]string{"disk": "ssd"}
+	c.Reboot.Sources = []RebootSource{{File: "/run/reboot-required"}, {Command: []string{"/x", "y"}, Yes: []int{1}, No: []int{0}, Timeout: Duration(time.Minute)}}
 	c.Etcd.Member, c.Etcd.InitialState, c.Etcd.InitialCluster = true, "new", hostA+"=https://10.0.0.1:7119"
 	c.Endpoints = []string{"https://10.0.0.1:7118"}
 	return c
@@ -71,6 +73,9 @@ func TestConfigRefuses(t *testing.T) {
 	if _, err := parseConfig("f", []byte(good), Defaults(DefaultPaths())); err != nil {
 		t.Fatalf("parseConfig(good) = %v", err)
 	}
+	reboot := func(sources string) string {
+		return "\"prefix\": \"/flotilla\",\n  \"reboot\": {\n    \"sources\": [\n      {\"file\": \"/run/reboot-required\"},\n      " + sources + "\n    ]\n  }"
+	}
 	tests := map[string]struct{ old, new, want string }{
 		"comma missing":     {`7117,`, `7117`, `f:6: not JSON: invalid character '"' after object key:value pair (look for a missing or extra comma, quote or brace)`},
 		"cut off":           {"\n}\n", "\n", "f:14: file ends in the middle (restore it, or run 'flotilla leave' and join again)"},
@@ -89,6 +94,16 @@ func TestConfigRefuses(t *testing.T) {
 		"no endpoints":      {`["https://10.0.0.1:7118"]`, `[]`, "f:12: endpoints: is empty (name at least one etcd, like https://10.0.0.1:7118)"},
 		"endpoint no URL":   {`["https://10.0.0.1:7118"]`, `["10.0.0.1"]`, `f:12: endpoints: "10.0.0.1" is no URL of an etcd (write it like https://10.0.0.1:7118)`},
 		"plain text":        {`["https://10.0.0.1:7118"]`, `["http://10.0.0.1:7118"]`, `f:12: endpoints: "http://10.0.0.1:7118" would be plain text over the network (use https)`},
+		"source unknown":    {`"prefix": "/flotilla"`, reboot(`{"fiel": "/run/x"}`), "f:17: unknown name fiel (remove it, or mend its spelling)"},
+		"source of nothing": {`"prefix": "/flotilla"`, reboot(`{}`), "f:17: reboot.sources.2: names 0 things to ask, not one (write one of file, command, update_engine, rpm_ostree, sysupdate, needs_restarting, older_than_days in each source)"},
+		"source of two":     {`"prefix": "/flotilla"`, reboot(`{"file": "/x", "sysupdate": true}`), "f:17: reboot.sources.2: names 2 things to ask, not one (write one of file, command, update_engine, rpm_ostree, sysupdate, needs_restarting, older_than_days in each source)"},
+		"source relative":   {`"prefix": "/flotilla"`, reboot(`{"file": "reboot-required"}`), `f:17: reboot.sources.2: "reboot-required" is no absolute path (write it like /run/reboot-required)`},
+		"source no yes":     {`"prefix": "/flotilla"`, reboot(`{"command": ["/x"], "no": [1]}`), `f:17: reboot.sources.2: no exit status means yes (write "yes": [0] or another one)`},
+		"source both":       {`"prefix": "/flotilla"`, reboot(`{"command": ["/x"], "yes": [0, 1], "no": [1]}`), "f:17: reboot.sources.2: 1 means both yes and no (decide)"},
+		"source no status":  {`"prefix": "/flotilla"`, reboot(`{"command": ["/x"], "yes": [256]}`), "f:17: reboot.sources.2: 256 is no exit status (write numbers from 0 to 255)"},
+		"source yes alone":  {`"prefix": "/flotilla"`, reboot(`{"sysupdate": true, "yes": [0]}`), "f:17: reboot.sources.2: yes, no, timeout and every belong to a command (remove them)"},
+		"source days":       {`"prefix": "/flotilla"`, reboot(`{"older_than_days": -1}`), "f:17: reboot.sources.2: -1 is no number of days (write a number above 0)"},
+		"source duration":   {`"prefix": "/flotilla"`, reboot(`{"command": ["/x"], "yes": [0], "timeout": "30"}`), `f:17: "30" is no duration (write it like "10s")`},
 		"member and client": {`"prefix": "/flotilla"`, `"prefix": "/flotilla", ` + external, "f:13: external_etcd: a host is a member of our own etcd or uses another one, not both (remove one of them)"},
 	}
 	for name, tt := range tests {

@@ -33,6 +33,8 @@ type InitOptions struct {
 	Reserve  string        // "" = the default
 	Prefix   string        // "" = DefaultPrefix
 	External *ExternalEtcd // nil = our own etcd
+	Only     string        // "" = units too, OnlyReboots = none
+	Lock     string        // address where FleetLock clients are answered; "" = only on the API's
 	Ports    Ports
 	Starts   bool // its services are started next: ports that are taken are refused
 	Now      time.Time
@@ -79,6 +81,7 @@ func Init(ctx context.Context, o InitOptions) (Made, error) {
 	if o.Prefix != "" {
 		c.Prefix = o.Prefix
 	}
+	c.Only, c.Reboot.FleetLock.Address = o.Only, o.Lock
 	o.Ports.apply(&c)
 	if o.External != nil {
 		c.External, c.Candidate = o.External, true

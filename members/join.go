@@ -32,6 +32,8 @@ type JoinOptions struct {
 	Reserve  string // "" = the default
 	NoEtcd   bool   // never run an etcd member here
 	Version  string
+	Only     string // "" = units too, OnlyReboots = none
+	Lock     string // address where FleetLock clients are answered; "" = only on the API's
 	Ports    Ports
 	Starts   bool              // its services are started next: ports that are taken are refused
 	Patience time.Duration     // how long to ask again when the cluster says "later"; 0 = 2 min
@@ -77,6 +79,7 @@ func Join(ctx context.Context, o JoinOptions) (Made, error) {
 	}
 	c := Defaults(o.Paths)
 	c.Host, c.Name, c.Address, c.Labels, c.Reserve = string(o.Host), o.Name, addr.String(), o.Labels, o.Reserve
+	c.Only, c.Reboot.FleetLock.Address = o.Only, o.Lock
 	o.Ports.apply(&c)
 	if o.Starts {
 		if err := portsFree(ctx, c, !o.NoEtcd); err != nil {

@@ -6,19 +6,31 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"flotilla/units"
 )
 
 // requirements are the lines of [X-Flotilla]: the runtime and the image, where it may run, what it reserves,
-// and whom its ports keep away.
+// and whom its ports keep away, and whether it stays with its data.
 func (c *converter) requirements(s Service) []string {
 	out := []string{"Runtime=" + c.runtime, "Image=" + strings.ReplaceAll(string(s.Image), "%", "%%")}
 	out = append(out, c.constraints()...)
 	out = append(out, c.reservations()...)
+	if c.keepsData() {
+		out = append(out, "Drain=stay")
+	}
 	for _, other := range c.portRivals() {
 		out = append(out, "Conflicts="+other)
 	}
 	return out
+}
+
+// keepsData says that the service has a named volume, which is on its host alone: elsewhere it would find another one.
+func (c *converter) keepsData() bool {
+	return slices.ContainsFunc(c.service.Volumes, func(v types.ServiceVolumeConfig) bool {
+		return v.Type == types.VolumeTypeVolume && v.Source != ""
+	})
 }
 
 // constraints are deploy.placement.constraints, which must all hold.

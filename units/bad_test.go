@@ -86,7 +86,7 @@ func badFiles() []badInput {
 		{"web.service|section with blanks", ok + "[X-Flotilla ]\nGlobal=yes\n", `web.service:3: unknown section [X-Flotilla ] (write [X-Flotilla])`},
 		{"web.service|option misspelt", ok + "[X-Flotilla]\nConflict=a.service\n", `web.service:4: unknown option Conflict in [X-Flotilla] (did you mean Conflicts=?)`},
 		{"web.service|option in other case", ok + "[X-Flotilla]\nmachineof=a.service\n", `web.service:4: unknown option machineof in [X-Flotilla] (did you mean MachineOf=?)`},
-		{"web.service|option unknown", ok + "[X-Flotilla]\nZone=eu\n", `web.service:4: unknown option Zone in [X-Flotilla] (options of this section: MachineID, MachineOf, MachineMetadata, Conflicts, Replaces, Global, Fence, MaxPerHost, Spread, Prefer, Memory, CPU, Runtime, Image, Handover, Reschedule, MaxUnavailable)`},
+		{"web.service|option unknown", ok + "[X-Flotilla]\nZone=eu\n", `web.service:4: unknown option Zone in [X-Flotilla] (options of this section: MachineID, MachineOf, MachineMetadata, Conflicts, Replaces, Global, Fence, MaxPerHost, Spread, Prefer, Memory, CPU, Runtime, Image, Handover, Reschedule, MaxUnavailable, Drain)`},
 		{"web.service|old name", ok + "[X-Flotilla]\nX-Conflicts=a.service\n", `web.service:4: X-Conflicts= is an old name that only [X-Fleet] knows (write Conflicts=)`},
 		{"web.service|fence in old section", ok + "[X-Fleet]\nFence=yes\n", `web.service:4: Fence= is not an option of [X-Fleet] (rename the section to [X-Flotilla])`},
 		{"web.service|metadata without value", ok + "[X-Flotilla]\nMachineMetadata=region=\n", `web.service:4: MachineMetadata=region= is malformed (write a value behind it, or the key alone for any value)`},

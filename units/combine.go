@@ -52,6 +52,8 @@ func (p *placement) clashes(r Requirements) []clash {
 		{r.Global && len(r.Prefer) > 0, optPrefer, "Prefer= cannot go with Global=yes", everywhere},
 		{r.Global && has(optHandover), optHandover, "Handover= cannot go with Global=yes", stays},
 		{r.Global && r.Reschedule, optReschedule, "Reschedule=on-failure cannot go with Global=yes", stays},
+		{r.Global && has(optDrain) && r.Drain != DrainStay, optDrain, "Drain=" + r.Drain.String() + " cannot go with Global=yes", stays},
+		{r.MachineID != "" && has(optDrain) && r.Drain != DrainStay, optDrain, "Drain=" + r.Drain.String() + " cannot go with MachineID=", pinned},
 		{r.Global && r.Fence, optFence, "Fence=yes cannot go with Global=yes", once},
 		{r.Fence && r.Handover == StartFirst, optHandover, "Handover=start-first cannot go with Fence=yes", once},
 		{r.Fence && len(r.Replaces) > 0, optReplaces, "Replaces= cannot go with Fence=yes", "a fenced unit may have to wait, and what it pushed off would be gone; remove one of them"},

@@ -52,7 +52,10 @@ func TestLanguage(t *testing.T) {
 		{"limits of what is no service", "web.slice", "MemoryMax=1G\nCPUQuota=50%\n", Requirements{}},
 		{"taken back", "web.service", "MemoryMax=1G\n[X-Flotilla]\nMemory=2G\nMemory=\nCPU=1\nCPU=\n", Requirements{Memory: 1 << 30}},
 		{"handover and failure", "web.service", "[X-Flotilla]\nHandover=start-first\nReschedule=on-failure\n", Requirements{Handover: StartFirst, Reschedule: true}},
-		{"the usual", "web.service", "[X-Flotilla]\nHandover=start-first\nHandover=stop-first\nReschedule=no\n", Requirements{}},
+		{"the usual", "web.service", "[X-Flotilla]\nHandover=start-first\nHandover=stop-first\nReschedule=no\nDrain=stay\nDrain=move\n", Requirements{}},
+		{"stays when its host is drained", "web.service", "[X-Flotilla]\nMachineID=0123abcd\nDrain=stay\n", Requirements{MachineID: "0123abcd", Drain: DrainStay}},
+		{"a global one stays in any case", "web.service", "[X-Flotilla]\nGlobal=yes\nDrain=stay\n", Requirements{Global: true, Drain: DrainStay}},
+		{"stopped when its host is drained", "web.service", "[X-Flotilla]\nDrain=stop\n", Requirements{Drain: DrainStop}},
 		{"runtime without image", "web.service", "[X-Flotilla]\nRuntime=docker\n", Requirements{Runtime: "docker"}},
 		{
 			"images", "web@7.service", "[X-Flotilla]\nRuntime=docker\nImage=nginx localhost:5000/a/b_c:%i\nImage=nginx" + digest + "\nImage=nginx\n",

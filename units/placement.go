@@ -36,6 +36,7 @@ const (
 	optHandover
 	optReschedule
 	optMaxUnavailable
+	optDrain
 	optCount
 )
 
@@ -43,7 +44,7 @@ const (
 func currentNames() [optCount]string {
 	return [optCount]string{
 		"MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Replaces", "Global", "Fence", "MaxPerHost", "Spread", "Prefer",
-		"Memory", "CPU", "Runtime", "Image", "Handover", "Reschedule", "MaxUnavailable",
+		"Memory", "CPU", "Runtime", "Image", "Handover", "Reschedule", "MaxUnavailable", "Drain",
 	}
 }
 
@@ -78,7 +79,7 @@ func (o option) words() bool {
 // literal reports whether the values of an option are numbers and fixed words, in which % is no specifier.
 func (o option) literal() bool {
 	switch o {
-	case optMaxPerHost, optMemory, optCPU, optRuntime, optHandover, optReschedule, optMaxUnavailable:
+	case optMaxPerHost, optMemory, optCPU, optRuntime, optHandover, optReschedule, optMaxUnavailable, optDrain:
 		return true
 	default:
 		return false
@@ -126,6 +127,7 @@ func (f *File) requirements() *placement {
 		Handover:       p.handover(),
 		Reschedule:     p.choice(optReschedule, "no", "on-failure") == "on-failure",
 		MaxUnavailable: p.maxUnavailable(),
+		Drain:          p.drain(),
 	}
 	p.result.Images = p.images()
 	p.result.Runtime = p.runtime(p.result.Images)

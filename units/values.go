@@ -127,7 +127,8 @@ func (p *placement) choice(opt option, known ...string) string {
 	result := ""
 	for _, s := range p.set[opt] {
 		if !slices.Contains(known, s.value) {
-			hint := "write " + strings.Join(known, " or ")
+			last := len(known) - 1
+			hint := "write " + strings.Join(known[:last], ", ") + " or " + known[last]
 			if near := Suggest(s.value, known); near != "" {
 				hint = "did you mean " + near + "?"
 			}
@@ -145,6 +146,17 @@ func (p *placement) handover() Handover {
 		return StartFirst
 	}
 	return StopFirst
+}
+
+// drain reads Drain=.
+func (p *placement) drain() Drain {
+	switch p.choice(optDrain, DrainMove.String(), DrainStay.String(), DrainStop.String()) {
+	case DrainStay.String():
+		return DrainStay
+	case DrainStop.String():
+		return DrainStop
+	}
+	return DrainMove
 }
 
 // maxSpread is how many labels a family may be spread over.

@@ -174,6 +174,8 @@ func translate(err error) error {
 	}
 	text := said.Error()
 	switch said.Name {
+	case "org.freedesktop.DBus.Error.UnknownProperty":
+		return fmt.Errorf("%w: %s", errNoProperty, text)
 	case service + ".NoSuchUnit":
 		return fmt.Errorf("%w: %s", ErrNoSuchUnit, text)
 	case service + ".UnitExists":

@@ -3,6 +3,7 @@ package systemd
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -11,9 +12,10 @@ import (
 // Once is a command that systemd runs as a service of its own, in memory only.
 type Once struct {
 	Description string
-	Command     []string      // an absolute path and its arguments
+	Command     []string      // an absolute path and its arguments, as they are: nothing in them is expanded
 	Environment []string      // KEY=value
 	Limit       time.Duration // after which it is killed and has failed; 0 = none
+	Forget      bool          // one that failed vanishes, too
 }
 
 // RunOnce starts a service that exists in memory only, waits until its command has ended
@@ -34,14 +36,28 @@ func onceProperties(o Once) []property {
 	if o.Limit > 0 {
 		limit = uint64(o.Limit.Microseconds())
 	}
+	collect := "inactive"
+	if o.Forget {
+		collect = "inactive-or-failed"
+	}
 	return []property{
 		{"Description", dbus.MakeVariant(o.Description)},
+		{"CollectMode", dbus.MakeVariant(collect)},
 		{"Type", dbus.MakeVariant("oneshot")},
-		{"ExecStart", dbus.MakeVariant([]command{{o.Command[0], o.Command, false}})},
+		{"ExecStart", dbus.MakeVariant([]command{{o.Command[0], literal(o.Command), false}})},
 		{"Environment", dbus.MakeVariant(append([]string{}, o.Environment...))},
 		{"TimeoutStartUSec", dbus.MakeVariant(limit)},
 		{"StartLimitIntervalUSec", dbus.MakeVariant(uint64(0))},
 	}
+}
+
+// literal keeps systemd from putting variables of the environment into a command's words.
+func literal(words []string) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = strings.ReplaceAll(w, "$", "$$")
+	}
+	return out
 }
 
 // transient starts a unit that exists in memory only, and waits for its job.

@@ -20,6 +20,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"flotilla/api"
 	"flotilla/cluster"
 	"flotilla/cluster/store"
@@ -38,6 +40,8 @@ type Host struct {
 	Name    string
 	Server  *api.Server
 	Address string // of its API, plain HTTP
+
+	Registry *prometheus.Registry // with its API's metrics
 
 	mu    sync.Mutex
 	local api.Local
@@ -84,7 +88,7 @@ func (h *Host) localWord() api.Local {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l := h.local
-	l.Host, l.Name, l.Version = string(h.ID), h.Name, Version
+	l.Host, l.Name, l.Version, l.Boot = string(h.ID), h.Name, Version, h.agent.bootNow()
 	return l
 }
 
@@ -235,8 +239,16 @@ func (c *Cluster) Revision(ctx context.Context) (int64, error) {
 	return rev, err
 }
 
+// hostID is 111…, 222… of the first hosts.
+func hostID(n int) cluster.HostID {
+	if n < 16 {
+		return cluster.HostID(strings.Repeat(fmt.Sprintf("%x", n), 32))
+	}
+	return cluster.HostID(fmt.Sprintf("%032x", n))
+}
+
 func (c *Cluster) addHost(ctx context.Context, n int, client bool) error {
-	h := &Host{ID: cluster.HostID(strings.Repeat(fmt.Sprintf("%x", n), 32)[:32]), Name: fmt.Sprintf("h%d", n), peers: &peers{store: c.Store}}
+	h := &Host{ID: hostID(n), Name: fmt.Sprintf("h%d", n), peers: &peers{store: c.Store}, Registry: prometheus.NewRegistry()}
 	h.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.pass(r.Context())
 		h.Server.Handler().ServeHTTP(w, r)
@@ -245,7 +257,7 @@ func (c *Cluster) addHost(ctx context.Context, n int, client bool) error {
 	opt := api.Options{
 		Host: h.ID, Name: h.Name, Version: Version, Store: users{c.Store}, Tokens: tokens{}, Admit: http.NotFoundHandler(),
 		Peers: h.peers, Peer: peer, Leave: c.leave, Etcd: c.etcdMembers, Logs: logs(h.Name), Local: h.localWord, Plan: plan.Options{},
-		Now: time.Now, Metrics: http.NotFoundHandler(), Classify: classify, Log: slog.New(slog.DiscardHandler),
+		Now: time.Now, Metrics: http.NotFoundHandler(), Classify: classify, Log: slog.New(slog.DiscardHandler), LockToken: LockToken, LockHold: LockHold, Registry: h.Registry,
 	}
 	if !client {
 		opt.Mirror = c.Mirror
@@ -267,6 +279,12 @@ func (c *Cluster) leave(_ context.Context, host cluster.HostID) error {
 	c.left = append(c.left, host)
 	return nil
 }
+
+// LockToken lets FleetLock clients in over TLS.
+const LockToken = "lock-secret"
+
+// LockHold is how long FleetLock clients wait for a drain.
+const LockHold = 300 * time.Millisecond
 
 // Certificates of the roles carry these names as their subject.
 const (

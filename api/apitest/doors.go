@@ -64,6 +64,16 @@ func (u users) AcceptStore(ctx context.Context, by cluster.Note) (string, error)
 	return "hosts that know store old now follow this one; nothing was stopped", err
 }
 
+// UseGrant commits a host to reboot, on its behalf.
+func (u users) UseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting) error {
+	return u.Store.UseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot)
+}
+
+// RefuseGrant takes that back.
+func (u users) RefuseGrant(ctx context.Context, id cluster.HostID, alive int64, g cluster.Granting, why string) error {
+	return u.Store.RefuseGrant(ctx, store.Lease{Host: id, AliveRev: alive}, g, g.Boot, why)
+}
+
 func classify(err error) (int, string) {
 	switch {
 	case errors.Is(err, store.ErrConflict):
@@ -145,22 +155,48 @@ type agent struct {
 	lease store.Lease
 	said  map[cluster.Unit]cluster.Status
 	wg    sync.WaitGroup
+
+	mu     sync.Mutex
+	boot   int
+	report cluster.RebootReport
+	way    string
+	unwell string // why all checks are red; "" = they are as way says
 }
 
-const boot = "boot-1"
+// bootID names a run of a host.
+func bootID(n int) string { return fmt.Sprintf("boot-%d", n) }
 
 func (a *agent) begin(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rise(ctx)
+}
+
+// rise begins a life with another boot. The caller holds mu.
+func (a *agent) rise(ctx context.Context) error {
+	a.boot++
 	var err error
-	a.lease, err = a.store.Announce(ctx, a.host.ID, cluster.Alive{Address: a.host.Address, Boot: boot, Nonce: a.host.Name, Version: Version}, store.Lease{})
+	a.lease, err = a.store.Announce(ctx, a.host.ID, cluster.Alive{Address: a.host.Address, Boot: bootID(a.boot), Nonce: a.host.Name, Version: Version}, store.Lease{})
 	if err != nil {
 		return err
 	}
-	info := cluster.HostInfo{
-		Boot: boot, Name: a.host.Name, Address: a.host.Address, Version: Version, OS: "Debian", Systemd: 257,
+	clear(a.said)
+	return a.tell(ctx)
+}
+
+// tell reports the host. The caller holds mu.
+func (a *agent) tell(ctx context.Context) error {
+	info := a.info()
+	return a.store.Report(ctx, a.lease, &info, nil, nil)
+}
+
+func (a *agent) info() cluster.HostInfo {
+	report := a.report
+	return cluster.HostInfo{
+		Boot: bootID(a.boot), Reboot: &report, Name: a.host.Name, Address: a.host.Address, Version: Version, OS: "Debian", Systemd: 257,
 		Runtimes: map[string]string{"docker": "26.1", "podman": "5.4"}, CPUs: 8, Memory: 16 << 30,
 		Labels: map[string]string{"host": a.host.Name},
 	}
-	return a.store.Report(ctx, a.lease, &info, nil, nil)
 }
 
 func (a *agent) run(ctx context.Context) error {
@@ -171,7 +207,10 @@ func (a *agent) run(ctx context.Context) error {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			_, _ = a.store.Renew(ctx, a.lease) // the store is away in some tests
+			a.mu.Lock()
+			lease := a.lease
+			a.mu.Unlock()
+			_, _ = a.store.Renew(ctx, lease) // the store is away in some tests
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -193,13 +232,16 @@ func (a *agent) run(ctx context.Context) error {
 // obey reports what differs from what was said before; what could not be said, the next
 // view brings again.
 func (a *agent) obey(ctx context.Context, v cluster.View) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.attend(ctx, v.Grant)
 	put := map[cluster.Unit]cluster.Status{}
 	var del []cluster.Unit
 	for name, p := range v.Place {
 		if strings.HasPrefix(string(name), "mute") {
 			continue
 		}
-		st, was := obeyed(name, p), a.said[name]
+		st, was := obeyed(name, p, bootID(a.boot)), a.said[name]
 		if was.Generation != st.Generation || was.Invocation != st.Invocation || was.Order != st.Order {
 			put[name] = st
 		}
@@ -213,7 +255,8 @@ func (a *agent) obey(ctx context.Context, v cluster.View) {
 		return
 	}
 	maps.Copy(a.said, put)
-	a.wg.Go(func() { a.fall(ctx, put) })
+	lease := a.lease
+	a.wg.Go(func() { a.fall(ctx, lease, put) })
 	for _, name := range del {
 		delete(a.said, name)
 	}
@@ -223,7 +266,7 @@ func (a *agent) obey(ctx context.Context, v cluster.View) {
 const moment = 100 * time.Millisecond
 
 // fall reports what became of the units that run only for a moment.
-func (a *agent) fall(ctx context.Context, of map[cluster.Unit]cluster.Status) {
+func (a *agent) fall(ctx context.Context, lease store.Lease, of map[cluster.Unit]cluster.Status) {
 	later := map[cluster.Unit]cluster.Status{}
 	for name, st := range of {
 		if fell(name, &st) && st.Order == cluster.Launched {
@@ -237,7 +280,7 @@ func (a *agent) fall(ctx context.Context, of map[cluster.Unit]cluster.Status) {
 	defer t.Stop()
 	select {
 	case <-t.C:
-		_ = a.store.Report(ctx, a.lease, nil, later, nil) // a test that needs it waits for it
+		_ = a.store.Report(ctx, lease, nil, later, nil) // a test that needs it waits for it
 	case <-ctx.Done():
 	}
 }
@@ -262,7 +305,7 @@ func fell(name cluster.Unit, st *cluster.Status) bool {
 	return true
 }
 
-func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
+func obeyed(name cluster.Unit, p cluster.Placement, boot string) cluster.Status {
 	st := cluster.Status{Generation: p.Generation, Order: p.State, Blob: p.Blob, DropIns: p.DropIns, Boot: boot, State: units.State{Load: "loaded", Active: "inactive", Sub: "dead", Result: "success"}}
 	if p.State != cluster.Launched {
 		return st
@@ -286,7 +329,27 @@ func obeyed(name cluster.Unit, p cluster.Placement) cluster.Status {
 	return st
 }
 
+// Reboots has a host's agent say that of reboots.
+func (c *Cluster) Reboots(ctx context.Context, h *Host, r cluster.RebootReport) error {
+	h.agent.mu.Lock()
+	defer h.agent.mu.Unlock()
+	h.agent.report = r
+	return h.agent.tell(ctx)
+}
+
+// Order writes as the leader would: a grant, a record of the history.
+func (c *Cluster) Order(ctx context.Context, o cluster.Orders) error {
+	_, term, err := c.Store.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	_, errs := c.Store.Apply(ctx, term, []cluster.Orders{o})
+	return errs[0]
+}
+
 // Stop ends a host's agent's sign of life: the host is absent.
 func (c *Cluster) Stop(ctx context.Context, h *Host) error {
+	h.agent.mu.Lock()
+	defer h.agent.mu.Unlock()
 	return c.Store.Withdraw(ctx, h.agent.lease)
 }

@@ -45,7 +45,11 @@ func (s *Store) Apply(ctx context.Context, term cluster.Term, orders []cluster.O
 	if len(good) == 0 {
 		return 0, bad
 	}
-	fixed, err := s.leaderCompares(ctx, term)
+	var fixed []Compare
+	err := s.demandFor(ctx, term, orders)
+	if err == nil {
+		fixed, err = s.leaderCompares(ctx, term)
+	}
 	if err != nil {
 		for _, i := range at {
 			bad[i] = fmt.Errorf("write orders: %w", err)
@@ -64,6 +68,16 @@ func (s *Store) Apply(ctx context.Context, term cluster.Term, orders []cluster.O
 		}
 	}
 	return last, bad
+}
+
+// demandFor raises the schema for orders that an older flotilla would misread.
+func (s *Store) demandFor(ctx context.Context, term cluster.Term, orders []cluster.Orders) error {
+	for _, o := range orders {
+		if len(o.Grants) > 0 {
+			return s.demandSchema(ctx, term, schemaOfGrants)
+		}
+	}
+	return nil
 }
 
 // byHost is the sequence in which to write orders: host by host, because those for one

@@ -65,6 +65,14 @@ func domainCases() []domainCase {
 		{"DropIns", testDropIns},
 		{"Blobs", testBlobs},
 		{"CheckVersion", testCheckVersion},
+		{"Grants", testGrants},
+		{"GrantNeedsLife", testGrantNeedsLife},
+		{"GrantUsedOrTakenBack", testGrantUsedOrTakenBack},
+		{"GrantsDeposed", testGrantsDeposed},
+		{"FollowGrant", testFollowGrant},
+		{"History", testHistory},
+		{"RebootEdits", testRebootEdits},
+		{"SchemaOfGrants", testSchemaOfGrants},
 	}
 }
 

@@ -32,6 +32,7 @@ func (k keys) leader() string     { return k.prefix + "leader" }
 func (k keys) barrier() string    { return k.prefix + "barrier" }
 func (k keys) hostsEpoch() string { return k.prefix + "epoch/hosts" }
 func (k keys) reboots() string    { return k.prefix + "reboots" }
+func (k keys) notified() string   { return k.prefix + "notified" }
 
 func (k keys) blobs() string                       { return k.prefix + "blob/" }
 func (k keys) units() string                       { return k.prefix + "unit/" }
@@ -101,6 +102,7 @@ const (
 	kindOrphan
 	kindDestroyed
 	kindReboots
+	kindNotified
 	kindGroup
 	kindWindow
 	kindGrant
@@ -141,6 +143,8 @@ func (k keys) parse(key string) parsed {
 		return parsed{kind: kindHostsEpoch}
 	case "reboots":
 		return parsed{kind: kindReboots}
+	case "notified":
+		return parsed{kind: kindNotified}
 	}
 	folder, name, _ := strings.Cut(rest, "/")
 	if name == "" {

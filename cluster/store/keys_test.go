@@ -34,6 +34,7 @@ func TestKeys(t *testing.T) {
 			{k.grant(h), parsed{kind: kindGrant, host: h}},
 			{k.booting(h), parsed{kind: kindBooting, host: h}},
 			{k.reboots(), parsed{kind: kindReboots}},
+			{k.notified(), parsed{kind: kindNotified}},
 			{k.group("web"), parsed{kind: kindGroup, name: "web"}},
 			{k.window("night"), parsed{kind: kindWindow, name: "night"}},
 			{k.history(cluster.HistoryKey{Host: h, Generation: 7}), parsed{kind: kindHistory, host: h, gen: 7}},

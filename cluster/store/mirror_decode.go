@@ -151,7 +151,7 @@ func (d *decoder) put(k parsed, kv KeyValue, fetched map[units.Hash][]byte) (err
 		d.snap.SetOrphanStop(k.where(), kv.ModRev)
 	case kindDestroyed:
 		d.snap.SetDestroyed(k.unit, kv.ModRev)
-	case kindReboots, kindGroup, kindWindow, kindGrant, kindBooting, kindHistory:
+	case kindReboots, kindNotified, kindGroup, kindWindow, kindGrant, kindBooting, kindHistory:
 		err = d.putReboot(k, kv)
 	case kindOther, kindLeader:
 	default:
@@ -185,7 +185,7 @@ func (d *decoder) remove(k parsed, rev int64) {
 		d.snap.DeleteOrphanStop(k.where())
 	case kindDestroyed:
 		d.snap.DeleteDestroyed(k.unit)
-	case kindReboots, kindGroup, kindWindow, kindGrant, kindBooting, kindHistory:
+	case kindReboots, kindNotified, kindGroup, kindWindow, kindGrant, kindBooting, kindHistory:
 		d.removeReboot(k)
 	case kindBlob, kindLeader, kindOther:
 		// A head keeps the content it was given; nothing else rests on these.

@@ -44,6 +44,7 @@ func (s *Store) readAll(ctx context.Context) ([]KeyValue, int64, error) {
 		{Key: k.failover()},
 		{Key: k.hostsEpoch()},
 		{Key: k.reboots()},
+		{Key: k.notified()},
 		Prefix(k.hosts()), Prefix(k.infos()), Prefix(k.alives()),
 		Prefix(k.units()), Prefix(k.orders()), Prefix(k.statuses()), Prefix(k.orphans()), Prefix(k.destroyedAll()),
 		Prefix(k.groups()), Prefix(k.windows()), Prefix(k.bootings()), Prefix(k.histories()),

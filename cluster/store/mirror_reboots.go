@@ -13,7 +13,10 @@ import (
 func (d *decoder) putReboot(k parsed, kv KeyValue) (err error) {
 	switch k.kind {
 	case kindReboots:
+		d.snap.RebootsRev = kv.ModRev
 		d.snap.Reboots, err = decode[cluster.RebootPolicy](kv)
+	case kindNotified:
+		d.snap.Notified, _ = readable[cluster.Notified](kv) // else it is told from the beginning
 	case kindGroup:
 		g, bad := readable[cluster.Group](kv)
 		d.snap.Groups[k.name] = &cluster.GroupHead{Group: g, Name: k.name, Rev: kv.ModRev, Bad: bad}
@@ -34,6 +37,7 @@ func (d *decoder) putReboot(k parsed, kv KeyValue) (err error) {
 		}
 	case kindHistory:
 		if r, bad := readable[cluster.Record](kv); bad == "" {
+			r.Rev = kv.ModRev
 			d.snap.History[k.history()] = &r
 		}
 	default:
@@ -55,7 +59,9 @@ func readable[T any](kv KeyValue) (v T, bad string) {
 func (d *decoder) removeReboot(k parsed) {
 	switch k.kind {
 	case kindReboots:
-		d.snap.Reboots = cluster.RebootPolicy{}
+		d.snap.Reboots, d.snap.RebootsRev = cluster.RebootPolicy{}, 0
+	case kindNotified:
+		d.snap.Notified = cluster.Notified{}
 	case kindGroup:
 		delete(d.snap.Groups, k.name)
 	case kindWindow:

@@ -32,6 +32,13 @@ func (s *Store) grantOps(it *item, o cluster.Orders) error {
 	for _, k := range o.Trim {
 		it.Then = append(it.Then, Op{Key: s.keys.history(k), Delete: true})
 	}
+	if o.Notified != nil {
+		value, err := encode(o.Notified)
+		if err != nil {
+			return err
+		}
+		it.Then = append(it.Then, Op{Key: s.keys.notified(), Value: value})
+	}
 	return nil
 }
 
@@ -47,6 +54,23 @@ func (s *Store) UseGrant(ctx context.Context, l cluster.Lease, g cluster.Grantin
 func (s *Store) RefuseGrant(ctx context.Context, l cluster.Lease, g cluster.Granting, boot cluster.Boot, why string) error {
 	g.Rev = 0
 	return s.putBooting(ctx, l, g, cluster.Booting{Generation: g.Generation, Boot: boot, Refused: why})
+}
+
+// Booting reads a host's own word on its grant, with a quorum; nil if it never gave one. It tells a host
+// whose agent ended in between, or whose use was not answered, whether it is committed.
+func (s *Store) Booting(ctx context.Context, host cluster.HostID) (*cluster.Booting, error) {
+	kvs, err := s.ours(ctx, []string{s.keys.booting(host)})
+	if err != nil {
+		return nil, fmt.Errorf("read whether host %s uses its grant: %w", host, err)
+	}
+	if kvs[0].ModRev == 0 {
+		return nil, nil
+	}
+	b, err := decode[cluster.Booting](kvs[0])
+	if err != nil {
+		return nil, fmt.Errorf("read whether host %s uses its grant: %w", host, err)
+	}
+	return &b, nil
 }
 
 func (s *Store) putBooting(ctx context.Context, l cluster.Lease, g cluster.Granting, b cluster.Booting) error {

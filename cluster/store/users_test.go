@@ -54,6 +54,17 @@ func writes(e *env) map[string]func(*store.Store) error {
 			_, errs := s.Apply(e.ctx, cluster.Term{}, []cluster.Orders{{Put: []cluster.Placed{place(host(1), "x.service", 1)}}})
 			return errs[0]
 		},
+		"ApplyGrant": func(s *store.Store) error {
+			_, errs := s.Apply(e.ctx, cluster.Term{}, []cluster.Orders{grants(host(1), cluster.Grant{}, 0)})
+			return errs[0]
+		},
+		"UseGrant": func(s *store.Store) error {
+			return s.UseGrant(e.ctx, store.Lease{Host: host(1)}, cluster.Granting{}, cluster.Boot{})
+		},
+		"EditGroup": func(s *store.Store) error {
+			_, err := s.EditGroup(e.ctx, "web", 0, func(*cluster.Group) (*cluster.Group, error) { return &cluster.Group{}, nil })
+			return err
+		},
 	}
 }
 
@@ -104,9 +115,9 @@ func testSchemaRises(e *env) {
 		e.noErr("encode", err)
 		e.put("store", string(raw))
 	}
-	schema("1.0.7")
+	schema("1.1.7")
 	e.noErr("write after a patch of the schema", write(e.s))
-	schema("1.1.0")
+	schema("1.2.0")
 	e.wantErr("write to a newer schema", write(e.s), store.ErrSchema)
 	e.wantErr("first write to a newer schema", write(e.open()), store.ErrSchema)
 	schema("rubbish")
@@ -332,7 +343,8 @@ func TestCheckVersion(t *testing.T) {
 		{"1.2.0", "1.0.0", "1.4.0", false},
 		{"1.4.0", "1.0.0", "1.2.0", false},
 		{"1.2.0", "1.0.0", "2.2.0", false},
-		{"1.2.0", "1.1.0", "1.2.0", false},
+		{"1.2.0", "1.1.0", "1.2.0", true},
+		{"1.2.0", "1.2.0", "1.2.0", false},
 		{"1.2.0", "2.0.0", "1.2.0", false},
 		{"1.2.0", "0.9.0", "1.2.0", true},
 		{"dev", "1.0.0", "1.2.0", false},

@@ -12,8 +12,14 @@ import (
 	"flotilla/cluster"
 )
 
-// Schema is the version of the key layout that this flotilla writes.
-const Schema = "1.0.0"
+// Schema is the version of the key layout that this flotilla writes:
+//
+//	1.0  units, hosts and orders
+//	1.1  grants to reboot: who does not know them takes a host that reboots for a dead one
+const Schema = "1.1.0"
+
+// schemaOfGrants is the first schema with grants.
+const schemaOfGrants = "1.1.0"
 
 // checkSchema refuses a store whose layout is newer than ours.
 func checkSchema(schema string) error {
@@ -25,6 +31,37 @@ func checkSchema(schema string) error {
 		return fmt.Errorf("%w: the store has schema %s, this binary knows %s: upgrade flotilla on this host",
 			ErrSchema, schema, Schema)
 	}
+	return nil
+}
+
+// demandSchema makes the store's schema at least so new, under a term, so that no older flotilla writes any more. It
+// rises with the first value that an older one would misread, not with the first newer binary: until
+// then the two may write side by side.
+func (s *Store) demandSchema(ctx context.Context, t cluster.Term, schema string) error {
+	guard, err := s.identityGuard(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := decode[cluster.Identity](KeyValue{Key: guard.Key, Value: guard.Value})
+	if err != nil {
+		return err
+	}
+	if v, err := semver.NewVersion(id.Schema); err != nil || !newerMinor(semver.New(schema), v) {
+		return err
+	}
+	id.Schema = schema
+	value, err := encode(id)
+	if err != nil {
+		return err
+	}
+	res, err := s.commit(ctx, Txn{If: s.termCompare(t), Then: []Op{{Key: guard.Key, Value: value}}})
+	switch {
+	case err != nil:
+		return fmt.Errorf("raise the schema to %s: %w", schema, err)
+	case !res.Succeeded:
+		return ErrDeposed
+	}
+	s.learn(id, value)
 	return nil
 }
 

@@ -30,11 +30,13 @@ func intersperse(app *cli.App, args []string) []string {
 	for len(rest) > 0 && isEndpointFlag(rest[0]) {
 		moved, rest = append(moved, rest[0]), rest[1:]
 	}
+	acts := false
 	for len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
 		c := find(cmds, rest[0])
 		if c == nil {
 			break
 		}
+		acts = actsItself(c)
 		head, rest = append(head, rest[0]), rest[1:]
 		flags, cmds = c.Flags, c.Subcommands
 	}
@@ -47,7 +49,7 @@ func intersperse(app *cli.App, args []string) []string {
 		case len(a) < 2 || a[0] != '-':
 			plain = append(plain, a)
 		case isHelp(a):
-			if len(cmds) == 0 {
+			if acts {
 				plain = nil // these are arguments of the command, not words of it
 			}
 			return slices.Concat(args[:1], []string{"help"}, head[1:], plain)
@@ -131,18 +133,22 @@ func refuseStray(c *cli.Context, path string, cmd *cli.Command) error {
 	if most > 0 {
 		what = cmd.ArgsUsage + " and nothing after it"
 	}
-	return usagef("%s takes %s, got %q: %s", path, what, c.Args().Get(most), cmp.Or(strayHint(path), "see flotilla help "+path))
+	return usagef("%s takes %s, got %q: %s", path, what, c.Args().Get(most), cmp.Or(strayHint(path, c.Args().Get(most)), "see flotilla help "+path))
 }
 
 // strayHint tells who gave a command an argument too many what was probably meant.
-func strayHint(path string) string {
+func strayHint(path, word string) string {
 	switch path {
+	case "reboot freeze", "reboot thaw":
+		return "write --host " + word
 	case "init":
 		return "flotilla join ADDRESS joins a cluster"
 	case "leave":
 		return "it is typed on the host that leaves"
 	case "list-machines":
 		return "flotilla status HOST shows one"
+	case "window set":
+		return "write the calendar in quotes: 'Sat *-*-* 02:00'"
 	}
 	return ""
 }

@@ -62,6 +62,12 @@ func badCommandLines() []badWords {
 		{"agent --storm NaN", 2, `--storm NaN: want a part of the hosts, above 0 and up to 1$`},
 		{"agent --storm 7", 2, `--storm 7: want a part of the hosts, above 0 and up to 1$`},
 		{"agent --reserve much", 2, `--reserve: "much" is neither memory such as 512M or 2G nor a percentage such as 5%$`},
+		{"agent --only units", 2, `--only units: write --only reboots, or leave it out for a host that takes units too$`},
+		{"agent --fleetlock 3333", 2, `--fleetlock 3333: "3333" is no address with a port (write it like 127.0.0.1:3333)$`},
+		{"agent --fleetlock :3333", 2, `--fleetlock :3333: others could reach it, and hold up reboots (listen on 127.0.0.1, or give both TLS and a token)$`},
+		{"init --fleetlock 10.0.0.1:3333", 2, `--fleetlock 10.0.0.1:3333: others could reach it, and hold up reboots (listen on 127.0.0.1, or give both TLS and a token)$`},
+		{"agent --fleetlock 10.0.0.1:3333 --fleetlock-tls", 2, `others could reach it, and hold up reboots (listen on 127.0.0.1, or give both TLS and a token)$`},
+		{"agent --fleetlock-tls", 2, `--fleetlock-tls and --fleetlock-token need --fleetlock ADDRESS$`},
 		{"init --reserve 101%", 2, `--reserve: "101%" is neither memory such as 512M or 2G nor a percentage such as 5%$`},
 		{"dev --reserve -1G", 2, `--reserve: "-1G" is neither memory such as 512M or 2G nor a percentage such as 5%$`},
 		{"leave now", 2, `leave takes no arguments, got "now": it is typed on the host that leaves$`},
@@ -103,6 +109,44 @@ func badHosts() []badWords {
 		{"host remove h1", 1, `h1 is alive: only an absent host can be removed (run flotilla leave there, or stop its flotilla-agent first)$`},
 		{"orphan stop h1", 2, `orphan stop needs a host and a unit: flotilla orphan stop h1 web.service$`},
 		{"orphan stop h1 web", 1, `web.service is no orphan on h1 (flotilla explain h1 lists them)$`},
+	}
+}
+
+// badGroups are wrong command lines; what is wrong with good ones stands in testdata/groups.txtar.
+func badGroups() []badWords {
+	return []badWords{
+		{"group frob", 2, `group has no command "frob": see flotilla help group$`},
+		{"group set", 2, `group set needs a name: flotilla group set web --selector role=web --window night$`},
+		{"group set a b", 2, `group set takes NAME and nothing after it, got "b": see flotilla help group set$`},
+		{"group set web", 2, `a new group needs --selector, such as role=web; --clear selector is for all hosts$`},
+		{"group set web --selector EMPTY", 2, `word 5 of the command line is empty: is a variable of the shell not set?$`},
+		{"group set web --max all", 2, `--max "all": neither a number of hosts such as 2 nor a share such as 25%$`},
+		{"group set web --max -1", 2, `--max "-1": neither a number of hosts such as 2 nor a share such as 25%$`},
+		{"group set web --max 101%", 2, `--max "101%": neither a number of hosts such as 2 nor a share such as 25%$`},
+		{"group set web --failures few", 2, `invalid value "few" for flag -failures: parse error: see flotilla help group set$`},
+		{"group set web --settle soon", 2, `invalid value "soon" for flag -settle: parse error: see flotilla help group set$`},
+		{"group set web --stage a=b;max=x", 2, `--stage "a=b;max=x": max: "x": neither a number of hosts such as 2 nor a share such as 25%$`},
+		{"group set web --stage a=b;soak=1", 2, `--stage "a=b;soak=1": soak: "1" is no time: write it with units, as in 90s or 1h30m$`},
+		{"group set web --check-http http://a/;timeout=x", 2, `--check-http "http://a/;timeout=x": timeout: "x" is no time: write it with units, as in 90s or 1h30m$`},
+		{"group set web --check-promql http://a:9090", 2, `--check-promql "http://a:9090": want a URL, a space and a query: `},
+		{"group set web --clear everything", 2, `--clear everything: want one of selector, max, windows, stages, spread, on-blocked, wall, checks$`},
+		{"group set web --clear windows --window night", 2, `--clear windows and --window exclude one another: --window sets anew$`},
+		{"group show", 2, `group show needs a name: flotilla group show web$`},
+		{"group list x", 2, `group list takes no arguments, got "x": see flotilla help group list$`},
+		{"group list --fields name", 2, `no field "name": want some of group,selector,hosts,max,windows,note,stages,spread,checks,set-by$`},
+		{"group remove", 2, `group remove needs a name: flotilla group remove web$`},
+		{"window set", 2, `window set needs a name: flotilla window set night 'Sat *-*-* 02:00' --for 2h$`},
+		{"window set night", 2, `a new window needs a calendar and --for: flotilla window set night 'Sat *-*-* 02:00' --for 2h$`},
+		{"window set night 02:00", 2, `a new window needs a calendar and --for: `},
+		{"window set night 02:00 --calendar 03:00 --for 1h", 2, `the calendar stands twice: after the name, and with --calendar$`},
+		{"window set night Sat 02:00 --for 1h", 2, `window set takes NAME [CALENDAR] and nothing after it, got "02:00": write the calendar in quotes: 'Sat *-*-* 02:00'$`},
+		{"window set night 02:00 --for long", 2, `invalid value "long" for flag -for: parse error: see flotilla help window set$`},
+		{"window set night --clear calendar", 2, `--clear calendar: want one of zone, except, jitter$`},
+		{"window show", 2, `window show needs a name: flotilla window show night$`},
+		{"window next -n 0", 2, `--number 0: want 1 to 100$`},
+		{"window next -n 101", 2, `--number 101: want 1 to 100$`},
+		{"window next a b", 2, `window next takes [NAME] and nothing after it, got "b": see flotilla help window next$`},
+		{"window remove", 2, `window remove needs a name: flotilla window remove night$`},
 	}
 }
 
@@ -220,7 +264,7 @@ func TestBadInputs(t *testing.T) {
 	host := newBench(t, true)
 	empty := host.files(t)
 	n := 0
-	for _, table := range [][]badWords{badCommandLines(), badStray(), badHosts(), badUnits(), badRanges(), badCertificates(), badMembers()} {
+	for _, table := range [][]badWords{badCommandLines(), badStray(), badHosts(), badDrains(), badGroups(), badReboots(), badUnits(), badRanges(), badCertificates(), badMembers()} {
 		for _, bad := range table {
 			n++
 			before, err := c.Revision(t.Context())

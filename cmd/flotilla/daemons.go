@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,9 @@ func daemonCommands(h host) []*cli.Command {
 		{Name: "agent", Category: groupDaemons, Usage: "run this host's daemon (flotilla-agent.service does)", Action: h.runAgent, Flags: []cli.Flag{
 			verbose,
 			&cli.BoolFlag{Name: "candidate", Usage: "mirror the cluster and stand for leader without an etcd member"},
-			reserveFlag(),
+			reserveFlag(), onlyFlag(), fleetLockFlag(),
+			&cli.BoolFlag{Name: "fleetlock-tls", Usage: "with --fleetlock: speak TLS with this host's certificate"},
+			&cli.StringFlag{Name: "fleetlock-token", Usage: "with --fleetlock: file with a token that clients must show"},
 			&cli.Float64Flag{Name: "storm", Value: 1.0 / 3, Usage: "part of the hosts that may be absent before failover waits for a person; 1 = never waits; give all candidates the same, the leader's counts"},
 		}},
 		{Name: "etcd", Category: groupDaemons, Usage: "run this host's etcd member (flotilla-etcd.service does)", Action: h.runEtcd, Flags: []cli.Flag{verbose}},
@@ -43,6 +46,34 @@ func daemonCommands(h host) []*cli.Command {
 
 func reserveFlag() cli.Flag {
 	return &cli.StringFlag{Name: "reserve", Usage: "memory of this host that units may not have, such as 2G or 10%; default: 5%, at least 256M"}
+}
+
+func onlyFlag() cli.Flag {
+	return &cli.StringFlag{Name: "only", Usage: "reboots: this host takes no units, the cluster sees to its reboots alone"}
+}
+
+func fleetLockFlag() cli.Flag {
+	return &cli.StringFlag{Name: "fleetlock", Usage: "address where FleetLock clients (Zincati, curl) are answered, such as 127.0.0.1:3333; the API answers them too"}
+}
+
+// onlyReboots is --only, checked.
+func onlyReboots(c *cli.Context) (string, error) {
+	if only := c.String("only"); only != "" && only != members.OnlyReboots {
+		return "", usagef("--only %s: write --only %s, or leave it out for a host that takes units too", only, members.OnlyReboots)
+	}
+	return c.String("only"), nil
+}
+
+// fleetLock is --fleetlock with what belongs to it, checked.
+func fleetLock(c *cli.Context) (members.FleetLock, error) {
+	f := members.FleetLock{Address: c.String("fleetlock"), TLS: c.Bool("fleetlock-tls"), TokenFile: c.String("fleetlock-token")}
+	if f.Address == "" && (f.TLS || f.TokenFile != "") {
+		return f, usagef("--fleetlock-tls and --fleetlock-token need --fleetlock ADDRESS")
+	}
+	if what, hint := f.Check(); what != "" {
+		return f, usagef("--fleetlock %s: %s (%s)", f.Address, what, hint)
+	}
+	return f, nil
 }
 
 // reserved is --reserve, checked.
@@ -81,10 +112,20 @@ func (h host) runAgent(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	only, err := onlyReboots(c)
+	if err != nil {
+		return err
+	}
+	lock, err := fleetLock(c)
+	if err != nil {
+		return err
+	}
 	config, err := members.LoadConfig(h.paths)
 	if err != nil {
 		return err
 	}
+	config.Only = cmp.Or(only, config.Only)
+	config.Reboot.FleetLock = cmp.Or(lock, config.Reboot.FleetLock)
 	return daemon.Run(c.Context, daemon.Options{
 		Paths: h.paths, Config: config, Version: version, RunDir: h.runDir(), Reserve: reserve, Candidate: c.Bool("candidate"),
 		Plan: plan.Options{StormFraction: storm, StormOff: storm == 1}, Log: logger(c.App.ErrWriter, c.Bool("verbose")),

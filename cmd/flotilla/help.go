@@ -61,9 +61,8 @@ func printAll(app *cli.App) error {
 }
 
 func printCommand(w *tabwriter.Writer, parent string, c *cli.Command) {
-	if len(c.Subcommands) == 0 {
+	if actsItself(c) {
 		fmt.Fprintf(w, "  %s\t%s\n", strings.TrimSpace(parent+c.Name+" "+c.ArgsUsage), c.Usage)
-		return
 	}
 	for _, sub := range c.Subcommands {
 		printCommand(w, parent+c.Name+" ", sub)
@@ -73,15 +72,14 @@ func printCommand(w *tabwriter.Writer, parent string, c *cli.Command) {
 // printHelp prints what a command is for, then its commands or its flags.
 func printHelp(app *cli.App, path string, c *cli.Command) error {
 	w := tabwriter.NewWriter(app.Writer, 0, 8, 3, ' ', 0)
+	fmt.Fprintf(w, "%s: %s\n", strings.TrimSpace("flotilla "+path+" "+c.ArgsUsage), c.Usage)
 	if len(c.Subcommands) > 0 {
-		fmt.Fprintf(w, "flotilla %s: %s\n\n", path, c.Usage)
+		fmt.Fprintln(w)
 		for _, sub := range c.Subcommands {
 			printCommand(w, path+" ", sub)
 		}
 		fmt.Fprintf(w, "\nflotilla help %s COMMAND shows its flags.\n", path)
-		return w.Flush()
 	}
-	fmt.Fprintf(w, "%s: %s\n", strings.TrimSpace("flotilla "+path+" "+c.ArgsUsage), c.Usage)
 	if len(c.Flags) > 0 {
 		fmt.Fprintf(w, "\nFlags:\n")
 	}

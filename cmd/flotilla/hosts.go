@@ -13,7 +13,7 @@ import (
 func jsonLine(c *cli.Context, v any) error { return json.NewEncoder(c.App.Writer).Encode(v) }
 
 func hostCommands() []*cli.Command {
-	return []*cli.Command{
+	return append([]*cli.Command{
 		{Name: "host", Category: groupHosts, Usage: "labels and removal of hosts", Subcommands: []*cli.Command{
 			{Name: "label", ArgsUsage: "HOST KEY=VALUE|KEY-...", Usage: "set labels of a host, KEY- removes one", Flags: endpointFlags(), Action: hostLabel},
 			{Name: "remove", ArgsUsage: "HOST", Usage: "forget an absent host; its units go elsewhere", Flags: endpointFlags(), Action: func(c *cli.Context) error { return setRemoved(c, true) }},
@@ -25,8 +25,12 @@ func hostCommands() []*cli.Command {
 		{Name: "failover", Category: groupHosts, Usage: "the storm brake", Subcommands: []*cli.Command{
 			{Name: "resume", Usage: "move the units of the absent hosts after all", Flags: endpointFlags(), Action: failoverResume},
 		}},
+		rebootCommand(),
+		doctorCommand(),
 		rebalanceCommand(),
-	}
+		groupCommand(),
+		windowCommand(),
+	}, drainCommands()...)
 }
 
 func hostLabel(c *cli.Context) error {

@@ -6,9 +6,8 @@ import "github.com/urfave/cli/v2"
 func leaves(parent string, cmds []*cli.Command) map[string]*cli.Command {
 	out := map[string]*cli.Command{}
 	for _, c := range cmds {
-		if len(c.Subcommands) == 0 {
+		if actsItself(c) {
 			out[parent+c.Name] = c
-			continue
 		}
 		for name, sub := range leaves(parent+c.Name+" ", c.Subcommands) {
 			out[name] = sub

@@ -244,6 +244,7 @@ func hostColumns() []column[api.Host] {
 		{"cpus", func(h api.Host, _ bool) string { return number(h.CPUs) }},
 		{"memory", func(h api.Host, _ bool) string { return memoryText(h.Memory) }},
 		{"reserved", func(h api.Host, _ bool) string { return memoryText(h.Reserved) }},
+		{"closed", func(h api.Host, _ bool) string { return closedText(h) }},
 	}
 }
 
@@ -265,7 +266,7 @@ func listMachines(c *cli.Context) error {
 	if rows == nil {
 		rows = []api.Host{}
 	}
-	return printList(c, rows, hostColumns(), "machine,ip,metadata", "machine,name,ip,state,units,metadata,version,systemd,runtimes,cpus,memory,reserved,os")
+	return printList(c, rows, hostColumns(), "machine,ip,metadata", "machine,name,ip,state,units,metadata,version,systemd,runtimes,cpus,memory,reserved,os,closed")
 }
 
 func labelText(m map[string]string) string {
@@ -285,6 +286,8 @@ func hostState(h api.Host) string {
 		return string(h.State) + ", at least " + age(h.Since)
 	case h.State != api.HostAlive:
 		return string(h.State) + " " + age(h.Since)
+	case drainState(h) != "":
+		return drainState(h)
 	case h.Cordon != nil:
 		return "cordoned"
 	case h.Leader:

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // for hosts without a time zone database: windows open at the same time whoever leads
 
 	"github.com/urfave/cli/v2"
 
@@ -116,7 +117,7 @@ func prepare(c *cli.Command, parent string) {
 		prepare(sub, path+" ")
 	}
 	act := c.Action
-	if len(c.Subcommands) > 0 {
+	if len(c.Subcommands) > 0 && !actsItself(c) {
 		act = func(cc *cli.Context) error {
 			if cc.Args().Present() {
 				return usagef("%s has no command %q: see flotilla help %s", path, cc.Args().First(), path)
@@ -131,6 +132,9 @@ func prepare(c *cli.Command, parent string) {
 		return act(cc)
 	}
 }
+
+// actsItself says that a command does something of its own, with or without commands below it.
+func actsItself(c *cli.Command) bool { return len(c.Subcommands) == 0 || c.ArgsUsage != "" }
 
 func onUsage(path string, flags ...cli.Flag) cli.OnUsageErrorFunc {
 	return func(_ *cli.Context, err error, _ bool) error {

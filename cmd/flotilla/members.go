@@ -38,7 +38,7 @@ func memberFlags() []cli.Flag {
 		&cli.StringFlag{Name: "name", Usage: "name of this host; default: its host name"},
 		&cli.StringFlag{Name: "address", Usage: "address of this host for the others; default: the one of its only interface"},
 		&cli.StringSliceFlag{Name: "label", Usage: "key=value; may be given again"},
-		reserveFlag(),
+		reserveFlag(), onlyFlag(), fleetLockFlag(),
 		&cli.BoolFlag{Name: "no-start", Usage: "write everything and start nothing"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "json or yaml"},
 	}
@@ -69,6 +69,8 @@ type newMember struct {
 	name    string
 	labels  map[string]string
 	reserve string
+	only    string
+	lock    string // where FleetLock clients are answered
 }
 
 func (h host) newMember(c *cli.Context) (newMember, error) {
@@ -77,6 +79,14 @@ func (h host) newMember(c *cli.Context) (newMember, error) {
 		return newMember{}, err
 	}
 	reserve, err := reserved(c)
+	if err != nil {
+		return newMember{}, err
+	}
+	only, err := onlyReboots(c)
+	if err != nil {
+		return newMember{}, err
+	}
+	lock, err := fleetLock(c)
 	if err != nil {
 		return newMember{}, err
 	}
@@ -101,7 +111,7 @@ func (h host) newMember(c *cli.Context) (newMember, error) {
 			return newMember{}, fmt.Errorf("ask for the host name: %w", err)
 		}
 	}
-	return newMember{id, name, labels, reserve}, nil
+	return newMember{id, name, labels, reserve, only, lock.Address}, nil
 }
 
 func parseLabels(words []string) (map[string]string, error) {
@@ -129,7 +139,7 @@ func (h host) initCluster(c *cli.Context) error {
 		return err
 	}
 	made, err := members.Init(c.Context, members.InitOptions{
-		Paths: h.paths, Host: who.id, Name: who.name, Address: c.String("address"), Labels: who.labels, Reserve: who.reserve,
+		Paths: h.paths, Host: who.id, Name: who.name, Address: c.String("address"), Labels: who.labels, Reserve: who.reserve, Only: who.only, Lock: who.lock,
 		Prefix: c.String("prefix"), External: external, Starts: !c.Bool("no-start"), Now: time.Now(),
 	})
 	if err != nil {
@@ -198,7 +208,7 @@ func (h host) joinCluster(c *cli.Context) error {
 	defer cancel()
 	made, err := members.Join(ctx, members.JoinOptions{
 		Paths: h.paths, Server: c.Args().First(), Token: c.String("token"), Host: who.id, Name: who.name,
-		Address: c.String("address"), Labels: who.labels, Reserve: who.reserve, NoEtcd: c.Bool("no-etcd"), Starts: !c.Bool("no-start"), Version: version, Now: time.Now(),
+		Address: c.String("address"), Labels: who.labels, Reserve: who.reserve, Only: who.only, Lock: who.lock, NoEtcd: c.Bool("no-etcd"), Starts: !c.Bool("no-start"), Version: version, Now: time.Now(),
 		Progress: func(line string) { fmt.Fprintln(c.App.ErrWriter, line) },
 	})
 	if err != nil {

@@ -37,14 +37,15 @@ type rigKey struct{}
 // "until TEXT flotilla …" repeats the command until it prints the text;
 // "local HOST frozen|out|well" is what a host's daemon says of itself; "members HOST… -HOST…" are
 // those with an etcd member, and of them those whose member does not answer; "wished UNIT FROM TO"
-// wants that move to be wished in the unit's head.
+// wants that move to be wished in the unit's head; "group NAME KEY=VALUE…" makes a group with max, selector, windows
+// and times; "window NAME CALENDAR DURATION" makes a window; "way HOST WORDS…" is how a host reboots from now on.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "mark": cmdMark, "same": cmdSame, "etcd": cmdEtcd, "lose": cmdLose, "local": cmdLocal, "members": cmdMembers,
-			"wished": cmdWished, "until": cmdUntil,
+			"wished": cmdWished, "until": cmdUntil, "group": cmdGroup, "window": cmdWindow, "way": cmdWay,
 		},
 		RequireExplicitExec: true,
 	})

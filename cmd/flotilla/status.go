@@ -80,6 +80,9 @@ func clusterStatus(c *cli.Context, cl *api.Client, local api.Local) error {
 		fmt.Fprintf(w, ", etcd %d/%d", healthy, all)
 	}
 	fmt.Fprintln(w)
+	if v.Reboots != "" {
+		fmt.Fprintf(w, "reboots: %s (flotilla reboot status)\n", plain(v.Reboots))
+	}
 	for _, n := range v.Notices {
 		fmt.Fprintf(w, "! %s\n", n)
 	}
@@ -146,6 +149,9 @@ func hostStatus(c *cli.Context, cl *api.Client, h api.Host) error {
 	}
 	w := c.App.Writer
 	fmt.Fprintf(w, "%s (%s): %s, %s, systemd %d, flotilla %s\n", h.Name, short(h.ID, 8, false), hostState(h), h.OS, h.Systemd, h.Version)
+	if closed := closedText(h); closed != "" {
+		fmt.Fprintf(w, "  %s (flotilla uncordon %s ends it)\n", closed, h.Name)
+	}
 	var rows []api.Instance
 	err := cl.UnitsOn(c.Context, h.ID, func(u api.Unit) error {
 		for _, i := range u.Instances {

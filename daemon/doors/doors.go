@@ -19,6 +19,7 @@ type Manager interface {
 	Jobs(ctx context.Context, jobs []systemd.Job) []systemd.Result
 	Reload(ctx context.Context) error
 	ResetFailed(ctx context.Context, name string) error
+	State(ctx context.Context) (state string, failed []string, err error)
 	agent.Changes
 	agent.Timers
 }
@@ -38,7 +39,25 @@ type Journal interface {
 	LastLines(ctx context.Context, unit, invocation string, n int) ([]systemd.LogEntry, error)
 }
 
-// Host is agent.Systemd, agent.Changes, agent.Timers, agent.UnitFiles and agent.Journal.
+// Login is a login manager: systemd.Logind, or the fake's.
+type Login interface {
+	Reboot(ctx context.Context, soft bool) (refused string, err error)
+	Hold(ctx context.Context) (release func(), err error)
+	Shutdowns(ctx context.Context) (<-chan string, error)
+	Logins(ctx context.Context) (systemd.Logins, error)
+	Wall(ctx context.Context, text string) error
+}
+
+// Logind is agent.Logind.
+type Logind struct{ Login }
+
+// Logins is what logind says of people and of its limit.
+func (l Logind) Logins(ctx context.Context) (agent.Logins, error) {
+	now, err := l.Login.Logins(ctx)
+	return agent.Logins(now), err
+}
+
+// Host is agent.Systemd, agent.Machine, agent.Changes, agent.Timers, agent.UnitFiles and agent.Journal.
 type Host struct {
 	Manager Manager
 	Dir     Dir
@@ -101,6 +120,11 @@ func (h Host) Reload(ctx context.Context) error { return h.Manager.Reload(ctx) }
 // ResetFailed forgets a failure.
 func (h Host) ResetFailed(ctx context.Context, name string) error {
 	return h.Manager.ResetFailed(ctx, name)
+}
+
+// State is the manager's own state, and the units that failed.
+func (h Host) State(ctx context.Context) (state string, failed []string, err error) {
+	return h.Manager.State(ctx)
 }
 
 // Changes tells which units may have changed.

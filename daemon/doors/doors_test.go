@@ -19,7 +19,12 @@ var (
 	_ Journal = systemd.Journal{}
 	_ Groups  = systemd.Groups{}
 
-	_ agent.Images = (*systemd.Images)(nil)
+	_ Login = (*systemd.Logind)(nil)
+	_ Login = fake.Logind{}
+
+	_ agent.Images  = (*systemd.Images)(nil)
+	_ agent.Logind  = Logind{}
+	_ agent.Machine = Host{}
 )
 
 // TestHostSpeaksTheAgentsWords: a unit is written, started, seen, restarted and killed through

@@ -115,12 +115,32 @@ func (h *Host) Reboot(ctx context.Context) error {
 	}
 	// The command may be killed by the very shutdown it asks for.
 	_, asked := h.Exec(ctx, nil, "systemctl", "reboot")
-	err = Wait(ctx, bootDeadline, h.waitingForBoot(), func(ctx context.Context) error { return h.isUp(ctx, old) })
-	if err != nil {
+	if err := h.AwaitBoot(ctx, old); err != nil {
 		return errors.Join(fmt.Errorf("reboot: %w", err), asked)
 	}
 	return nil
 }
+
+// StayDown has a reboot of the host end like a power-off, as if its disk had died, until it is taken back.
+// Start boots it all the same.
+func (h *Host) StayDown(on bool) error {
+	file := filepath.Join(h.disk(), "stay-down")
+	if on {
+		return os.WriteFile(file, nil, 0o644)
+	}
+	if err := os.Remove(file); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// AwaitBoot waits until the host is up in another boot than the given one.
+func (h *Host) AwaitBoot(ctx context.Context, old string) error {
+	return Wait(ctx, bootDeadline, h.waitingForBoot(), func(ctx context.Context) error { return h.isUp(ctx, old) })
+}
+
+// AwaitDown waits until the host has ended.
+func (h *Host) AwaitDown(ctx context.Context) error { return h.waitSupervisor(ctx) }
 
 // PowerOff shuts the host down in good order. Start boots it again.
 func (h *Host) PowerOff(ctx context.Context) error {

@@ -36,7 +36,7 @@ while true; do
       --bind="$disk/containers:/var/lib/containers" --bind="$disk/docker:/var/lib/docker" \
       --bind="$private:/run/flotilla" --bind="$shared:/srv/lab"
   ) </dev/null || status=$?
-  # 133 says that the host asked for a reboot.
-  [[ $status == 133 ]] || break
+  # 133 says that the host asked for a reboot. One that is told to stay down does not come back from it.
+  [[ $status == 133 && ! -e $disk/stay-down ]] || break
 done
 echo "host $name ended with status $status"

@@ -94,6 +94,7 @@ func TestLab(t *testing.T) {
 	t.Run("reboot", func(t *testing.T) { testReboot(t, h1) })
 	t.Run("kill and start", func(t *testing.T) { testKill(t, h2) })
 	t.Run("power off and start", func(t *testing.T) { testPowerOff(t, h2) })
+	t.Run("stay down", func(t *testing.T) { testStayDown(t, h2) })
 	t.Run("containers", func(t *testing.T) { testContainers(t, l, h3, h1) })
 	t.Run("cut and heal", func(t *testing.T) { testCut(t, l, h1, h2, h3) })
 	t.Run("freeze and thaw", func(t *testing.T) { testFreeze(t, l, h3) })
@@ -260,6 +261,24 @@ func testKill(t *testing.T, h *Host) {
 			t.Errorf("Exec() on a dead host = %v, want %v", err, ErrDown)
 		}
 		if err := h.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func testStayDown(t *testing.T, h *Host) {
+	newBoot(t, h, func() {
+		if err := h.StayDown(true); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = h.Exec(t.Context(), nil, "systemctl", "reboot") // may be killed by the shutdown that it asks for
+		if err := h.AwaitDown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.BootID(); !errors.Is(err, ErrDown) {
+			t.Errorf("BootID() of a host that stays down = %v, want %v", err, ErrDown)
+		}
+		if err := errors.Join(h.StayDown(false), h.StayDown(false), h.Start(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 	})

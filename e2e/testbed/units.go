@@ -37,3 +37,21 @@ Restart=always
 %s
 `, Image, flags, extra)
 }
+
+// WebUnit runs the app as a web server in a Podman container: instance 1 has port 8081 of its host, and so on. It does
+// what a unit must do that moves without a failed request: it starts elsewhere before it stops, is up only once it
+// listens, and when it is told to end goes on for as long as those who route to it may take to hear of that.
+func WebUnit(extra string) string {
+	return fmt.Sprintf(`[Unit]
+Description=web server %%i
+[Service]
+Type=notify
+NotifyAccess=all
+ExecStart=/usr/bin/podman run --rm --replace --name %%p-%%i --cgroups=split --sdnotify=container --network host %s /app -name %%n -port 808%%i -linger 2s
+ExecStop=/usr/bin/podman stop -t 10 %%p-%%i
+Restart=always
+[X-Flotilla]
+Handover=start-first
+%s
+`, Image, extra)
+}

@@ -40,13 +40,14 @@ func (s *Storm) String() string {
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
 // judge looks at all absent hosts together. Hosts that are still only suspect count for
-// the brake. Hosts that went before the operator's last resume do not.
+// the brake. Hosts that went before the operator's last resume do not, and neither do those that are drained or
+// on their way through a reboot: that they go is no news.
 func (p *planner) judge() {
 	storm := Storm{Command: ResumeCommand}
 	dueOne := false
 	p.believe()
 	for _, h := range p.hosts {
-		if h.known && !h.removed {
+		if h.known && !h.removed && !excused(h.Host) {
 			storm.Known++
 		}
 		if h.Alive != nil {
@@ -67,6 +68,9 @@ func (p *planner) judge() {
 			continue
 		}
 		p.absent++
+		if excused(h.Host) {
+			continue
+		}
 		if p.resumed(h) {
 			storm.Known--
 			continue
@@ -99,12 +103,15 @@ func (p *planner) since(h *host) time.Time {
 // counted. Leases of hosts that died together end within a renewal interval and what
 // etcd takes to notice: who goes within two renewal intervals of the first is judged
 // with it, or at once when it has been. An absence that nobody saw begin is believed
-// after a whole TTL of watching.
+// after a whole TTL of watching; that of a host that reboots when it is overdue.
 func (p *planner) believe() {
 	var seen []*host
 	for _, h := range p.hosts {
+		until, onLeave := p.onLeave(h)
 		switch since := p.since(h); {
 		case h.Alive != nil:
+		case onLeave:
+			h.believed = until
 		case h.AbsentRev != 0 && !since.Before(p.snap.Watched):
 			seen = append(seen, h)
 		case since.Before(p.snap.Watched):
@@ -172,6 +179,9 @@ func (p *planner) failover(u cluster.Unit) {
 func absence(p *planner, h *host) string {
 	if h.removed {
 		return fmt.Sprintf("host %s was removed", h.Name())
+	}
+	if _, ok := p.onLeave(h); ok {
+		return fmt.Sprintf("host %s reboots, and is away since %s", h.Name(), clock(p.since(h)))
 	}
 	return fmt.Sprintf("host %s is absent since %s", h.Name(), clock(p.since(h)))
 }

@@ -16,7 +16,7 @@ const (
 	isRemoved
 	isAbsent
 	isSilent
-	isCordoned
+	isShut
 	isOtherMachine
 	lacksLabel
 	lacksRuntime
@@ -41,11 +41,12 @@ type candidate struct {
 	family    *family // of an instance
 	demand    room
 	signature string
-	own       []*host // that it occupies itself, where that counts for Spread=
-	fewest    []int   // for each label of Spread=: of its family where fewest are; nil until asked for
-	stands    bool    // it occupies a host itself
-	yields    bool    // another unit may replace it
-	keeps     bool    // it already runs where it is placed: an orphan is adopted even on a cordoned host
+	own       []*host        // that it occupies itself, where that counts for Spread=
+	fewest    []int          // for each label of Spread=: of its family where fewest are; nil until asked for
+	stands    bool           // it occupies a host itself
+	yields    bool           // another unit may replace it
+	company   []cluster.Unit // that come to the host together with it
+	keeps     bool           // it already runs where it is placed: an orphan is adopted even on a host that is shut
 }
 
 func (p *planner) candidate(head *cluster.UnitHead) *candidate {
@@ -84,14 +85,14 @@ func (p *planner) check(c *candidate, h *host) filter {
 		return isAbsent
 	case !h.ready:
 		return isSilent
-	case h.Spec.Cordon != nil && !c.keeps:
-		return isCordoned
+	case h.shut != open && !c.keeps:
+		return isShut
 	}
 	if f := p.static(c.req, h); f != fits {
 		return f
 	}
 	for _, peer := range c.req.MachineOf {
-		if !p.live(peer, h) {
+		if !p.live(peer, h) && !slices.Contains(c.company, peer) {
 			return lacksPeer
 		}
 	}
@@ -217,7 +218,7 @@ func (p *planner) broken(head *cluster.UnitHead, h *host) string {
 		if p.moving[peer] {
 			return fmt.Sprintf("is left by %s (MachineOf)", peer)
 		}
-		if !p.live(peer, h) && p.runsElsewhere(peer) {
+		if !h.leaves && !p.live(peer, h) && p.runsElsewhere(peer) { // else it follows within its family's budget
 			return fmt.Sprintf("no longer holds %s (MachineOf)", peer)
 		}
 	}

@@ -9,11 +9,12 @@ import (
 
 // departure is a unit that is to leave a living host, if another takes it.
 type departure struct {
-	pl     *cluster.Placed
-	reason string // in words
-	first  bool   // it starts on the other host before it stops here
-	wished bool   // by its user
-	fell   bool   // it failed here
+	pl      *cluster.Placed
+	reason  string // in words
+	first   bool   // it starts on the other host before it stops here
+	wished  bool   // by its user
+	fell    bool   // it failed here
+	drained bool   // its host is
 }
 
 // startsFirst says that a unit runs on its next host before it leaves a living one. A fenced unit never
@@ -32,14 +33,18 @@ func (p *planner) restless(head *cluster.UnitHead, h *host, pl *cluster.Placed) 
 	return pl.Tries > 0 || shifted(head, pl) || p.gaveUp(head, h, pl)
 }
 
-// wishes says whether a unit on a host that suits it leaves all the same: its user wants it to, or it
-// failed there and asks for another host.
+// wishes says whether a unit on a host that suits it leaves all the same: its user wants it to, its host is
+// drained, or it failed there and asks for another host.
 func (p *planner) wishes(head *cluster.UnitHead, h *host, pl *cluster.Placed) bool {
 	switch {
 	case shifted(head, pl):
 		p.leaving[head.Name] = departure{
-			pl: pl, reason: "its user wants it to leave host " + h.Name(), first: startsFirst(head, pl), wished: true,
+			pl: pl, reason: "its user wants it to leave host " + h.Name(), first: startsFirst(head, pl),
+			wished: true, drained: p.drains(head, h),
 		}
+	case p.drains(head, h):
+		p.leaving[head.Name] = departure{pl: pl, reason: p.drainOf(h).reason, first: startsFirst(head, pl), drained: true}
+		p.follow(head)
 	case p.gaveUp(head, h, pl) && !p.differs(pl, head):
 		p.leaving[head.Name] = departure{pl: pl, reason: p.failures(head, h), fell: true}
 	default:
@@ -72,17 +77,8 @@ func (p *planner) depart(u cluster.Unit) {
 
 // held says what a departure has to wait for, "" = nothing, and whether it takes a person to end that.
 func (p *planner) held(head *cluster.UnitHead, d departure) (why string, stuck bool) {
-	if at := p.nextTry(head, d); p.now.Before(at) {
-		p.wake(at)
-		return p.after(head, d, at), false
-	}
-	if d.first { // never more than two copies, as far as hosts are believed to be there
-		for _, pl := range p.tombstones(head.Name) {
-			if h := p.byID[pl.Host]; p.order(head.Name, h) == cluster.Gone && !h.gone {
-				return "it must stop on host " + h.Name() + " first", false
-			}
-		}
-		return "", false
+	if why = p.waitsToGo(head, d); why != "" || d.first {
+		return why, false
 	}
 	if from := p.byID[d.pl.Host]; d.wished && crewOf(head) != "" && p.runsAt(head.Name, from) {
 		if c := p.muster(head); !c.spare(head, p.cost(head.Name, from)) {
@@ -91,6 +87,23 @@ func (p *planner) held(head *cluster.UnitHead, d departure) (why string, stuck b
 		}
 	}
 	return "", false
+}
+
+// waitsToGo says what a unit has to wait for whatever becomes of others.
+func (p *planner) waitsToGo(head *cluster.UnitHead, d departure) string {
+	if at := p.nextTry(head, d); p.now.Before(at) {
+		p.wake(at)
+		return p.after(head, d, at)
+	}
+	if !d.first {
+		return ""
+	}
+	for _, pl := range p.tombstones(head.Name) { // never more than two copies, as far as hosts are believed to be there
+		if h := p.byID[pl.Host]; p.order(head.Name, h) == cluster.Gone && !h.gone {
+			return "it must stop on host " + h.Name() + " first"
+		}
+	}
+	return ""
 }
 
 // stay says why a unit is still where it is, and keeps it up to its head there.
@@ -120,6 +133,7 @@ func (p *planner) takeOver(head *cluster.UnitHead, d departure, to *host, reason
 	}
 	p.occupy(head.Name, to, o.Put[0].State)
 	p.placed[head.Name] = true
+	p.heirs[head.Name] = to
 	p.decide(Place, head.Name, to.ID, from.ID, why, o)
 	p.forget(head.Name, to)
 }
@@ -128,13 +142,21 @@ func (p *planner) takeOver(head *cluster.UnitHead, d departure, to *host, reason
 func (p *planner) stopFor(head *cluster.UnitHead, d departure, to *host) {
 	from := p.byID[d.pl.Host]
 	tomb := p.tombstone(d.pl, d.reason)
-	if d.wished {
+	switch {
+	case d.wished:
 		tomb.Shift = cluster.Shift{From: from.ID, Generation: d.pl.Generation}
-	} else {
+	case d.drained:
+		tomb.Shift = cluster.Shift{To: to.ID}
+		p.promise(head.Name, to)
+	default:
 		tomb.Tries = 1 + max(p.setbacks(head), d.pl.Tries)
 	}
 	p.stopAs(tomb, aliveAt(from), aliveAt(to))
-	p.refuse(head.Name, from.ID, "%s: it is stopped there first, then placed anew", d.reason)
+	then := "placed anew"
+	if d.drained {
+		then = "started on host " + to.Name()
+	}
+	p.refuse(head.Name, from.ID, "%s: it is stopped there first, then %s", d.reason, then)
 	p.forget(head.Name, nil)
 }
 

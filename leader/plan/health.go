@@ -31,6 +31,32 @@ const (
 // stuck says that it takes a person to make it well.
 func (h health) stuck() bool { return h == refused || h == failed }
 
+// word is what a sentence says of a unit in this state.
+func (h health) word() string {
+	switch h {
+	case well:
+		return "well"
+	case fresh:
+		return "came up just now"
+	case starting:
+		return "starting or stopping"
+	case changing:
+		return "its order is not yet carried out"
+	case absent:
+		return "its host is absent"
+	case homeless:
+		return "no host"
+	case idle:
+		return "does not run"
+	case falling:
+		return "falls and is restarted"
+	case refused:
+		return "refused"
+	default:
+		return "failed"
+	}
+}
+
 // healthAt is how the unit stands on a host where it is ordered to be. What this plan touches is
 // unavailable from the order on.
 func (p *planner) healthAt(u cluster.Unit, h *host) health {
@@ -38,7 +64,7 @@ func (p *planner) healthAt(u cluster.Unit, h *host) health {
 	switch _, touched := h.changed[u]; {
 	case h.Alive == nil:
 		return absent
-	case touched || pl == nil:
+	case touched || pl == nil, h.Grant != nil && h.Grant.Phase.Away(): // it may go down any moment
 		return changing
 	}
 	st, ok := h.StatusOf(u)

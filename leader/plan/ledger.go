@@ -16,6 +16,9 @@ type host struct {
 	known    bool      // it told us who it is
 	removed  bool      // by an operator
 	ready    bool      // alive, and what it says of itself is from its present boot
+	shut     closure   // why it takes no new units
+	leaves   bool      // its units are to go elsewhere
+	drain    *draining // once somebody asked: see drainOf
 	gone     bool      // its absence was judged: its units may run elsewhere
 	due      bool      // absent for long enough to be believed, storm or not
 	believed time.Time // when an absent host's absence may be acted on
@@ -65,6 +68,7 @@ func newLedger(snap *cluster.Snapshot) ledger {
 			known:   h.Info != nil || h.Alive != nil,
 			removed: h.Spec.Removed != nil,
 			ready:   h.Alive != nil && h.Info != nil && h.Info.Boot == h.Alive.Boot,
+			shut:    closed(h), leaves: leaves(h),
 		})
 	}
 	slices.SortFunc(l.hosts, func(a, b *host) int { return cmp.Compare(a.ID, b.ID) })

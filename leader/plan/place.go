@@ -65,6 +65,9 @@ func (p *planner) choose(head *cluster.UnitHead) (to *host, reason, why string) 
 	if to := p.preferred(c); to != nil {
 		return to, "its user had it moved here", ""
 	}
+	if to, from := p.promised(c); to != nil {
+		return to, "its place here was kept while it stopped on host " + from.Name(), ""
+	}
 	if to := p.previous(c); to != nil {
 		return to, "its previous host", ""
 	}

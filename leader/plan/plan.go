@@ -17,6 +17,8 @@ type Options struct {
 	StormFraction float64       // failover pauses when more than this part of the hosts is absent; default 1/3
 	StormMin      int           // and at least so many; default 2
 	StormOff      bool          // no storm brake at all
+
+	Leader cluster.HostID `json:"-"` // the host that leads: of equals it reboots last; "" = not known
 }
 
 func (o Options) withDefaults() Options {
@@ -46,6 +48,7 @@ const (
 	Update                 // new content, target or counters, in place
 	Stop                   // a tombstone
 	Forget                 // a tombstone that was carried out, or whose host was removed, is deleted
+	Grant                  // a host's reboot goes on by a phase, or its outcome is recorded
 )
 
 // String is the kind's word in logs and simulations.
@@ -63,6 +66,8 @@ func (k Kind) String() string {
 		return "stop"
 	case Forget:
 		return "forget"
+	case Grant:
+		return "grant"
 	default:
 		return fmt.Sprintf("kind(%d)", int(k))
 	}
@@ -90,10 +95,12 @@ type Refusal struct {
 // Result is what a plan comes to.
 type Result struct {
 	Decisions []Decision
-	Waiting   []Refusal // by unit name
-	Storm     *Storm    // set while the storm brake holds
-	Absent    int       // hosts that are known, absent and not removed
-	Next      time.Time // when the plan can change by itself; zero = only with the snapshot
+	Waiting   []Refusal    // by unit name
+	Drains    []Drain      // by host id
+	Reboots   []HostReboot // by host name
+	Storm     *Storm       // set while the storm brake holds
+	Absent    int          // hosts that are known, absent and not removed
+	Next      time.Time    // when the plan can change by itself; zero = only with the snapshot
 }
 
 // Plan decides what to do about the cluster as it is at now. It does not change the snapshot.
@@ -102,6 +109,14 @@ func Plan(snap *cluster.Snapshot, opt Options, now time.Time) Result {
 		return Result{}
 	}
 	p := newPlanner(snap, opt, now)
+	p.run()
+	return p.result()
+}
+
+// planUnits is Plan without a word about reboots, for trials in which no host reboots.
+func planUnits(snap *cluster.Snapshot, opt Options, now time.Time) Result {
+	p := newPlanner(snap, opt, now)
+	p.still = true
 	p.run()
 	return p.result()
 }
@@ -115,6 +130,7 @@ type planner struct {
 	storm  *Storm
 	absent int
 	next   time.Time
+	still  bool // no host reboots: a trial
 
 	followers map[cluster.Unit][]cluster.Unit // placed units by each unit they name in MachineOf
 	visit     map[cluster.Unit]bool           // of the running pass: false = begun, true = done
@@ -125,17 +141,22 @@ type planner struct {
 	refusals  map[string]refusal              // by what units have in common; see alike
 	several   map[string]bool                 // by MachineID: it names more than one host
 
-	leaving map[cluster.Unit]departure      // units that are to leave a living host if another takes them
-	avoid   *host                           // the one that is left, while its unit looks for another
-	spare   *candidate                      // for the next unit that looks for a host
-	home    cluster.Unit                    // may return to the host that its user wanted it to leave
-	rolls   []roll                          // changes that must not take too many down at once
-	roster  map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
+	leaving  map[cluster.Unit]departure      // units that are to leave a living host if another takes them
+	lingers  map[cluster.Unit]string         // why units of a drained host are there still
+	promises map[cluster.Unit]*host          // hosts that keep a place for units that are to come
+	heirs    map[cluster.Unit]*host          // that take over from a living host
+	stranded map[cluster.Unit]bool           // units on a drained host that no other takes
+	avoid    *host                           // the one that is left, while its unit looks for another
+	spare    *candidate                      // for the next unit that looks for a host
+	home     cluster.Unit                    // may return to the host that its user wanted it to leave
+	rolls    []roll                          // changes that must not take too many down at once
+	roster   map[cluster.Unit][]cluster.Unit // instances that are to run, by template; filled at the first question
 
 	puts       slab[cluster.Placed]
 	conditions slab[cluster.Condition]
 	decisions  []Decision
 	waiting    []Refusal
+	reboots    []HostReboot
 }
 
 func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
@@ -149,6 +170,10 @@ func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
 		refusals:  map[string]refusal{},
 		several:   map[string]bool{},
 		leaving:   map[cluster.Unit]departure{},
+		stranded:  map[cluster.Unit]bool{},
+		heirs:     map[cluster.Unit]*host{},
+		promises:  map[cluster.Unit]*host{},
+		lingers:   map[cluster.Unit]string{},
 	}
 	p.judge()
 	return p
@@ -159,16 +184,21 @@ func (p *planner) run() {
 	slices.Sort(work)
 	work = slices.Compact(work)
 	p.expect(len(work))
-	var failing, leaving []cluster.Unit
+	var failing, leaving, drained []cluster.Unit
 	homeless := make([]cluster.Unit, 0, len(p.snap.Unplaced))
 	p.pass(work, func(u cluster.Unit) {
 		switch p.tidy(u) {
 		case needHost:
-			leaving = append(leaving, u)
+			if p.leaving[u].drained {
+				drained = append(drained, u)
+			} else {
+				leaving = append(leaving, u)
+			}
 		case needFailover:
 			failing = append(failing, u)
 		case needPlace:
 			homeless = append(homeless, u)
+			p.keepPlaces(u)
 		}
 	})
 	slices.Sort(failing)
@@ -178,7 +208,12 @@ func (p *planner) run() {
 	p.pass(failing, p.failover)
 	p.pass(homeless, p.place)
 	slices.Sort(leaving)
+	slices.Sort(drained)
 	p.pass(leaving, p.depart)
+	p.evacuate(drained)
+	if !p.still {
+		p.coordinate()
+	}
 	p.rollOut()
 }
 
@@ -249,7 +284,7 @@ func (p *planner) clean(head *cluster.UnitHead, h *host, pl *cluster.Placed) boo
 	switch {
 	case head.Spec.Target == units.Inactive, head.File == nil, head.Bad != "",
 		req.Global, len(req.MachineOf) > 0, len(req.Conflicts) > 0,
-		h.Alive == nil, h.removed, pl.State == cluster.Gone, p.differs(pl, head), p.restless(head, h, pl):
+		h.Alive == nil, h.removed, h.leaves, pl.State == cluster.Gone, p.differs(pl, head), p.restless(head, h, pl):
 		return false
 	}
 	return req.MachineID == "" && len(req.Metadata) == 0 || !h.ready || p.pinned(req, h) == fits
@@ -287,6 +322,15 @@ func (p *planner) pass(list []cluster.Unit, do func(cluster.Unit)) {
 	}
 }
 
+// peersFirst is the list with each unit after those of it that it names in MachineOf.
+func (p *planner) peersFirst(list []cluster.Unit) []cluster.Unit {
+	was := p.visit
+	out := make([]cluster.Unit, 0, len(list))
+	p.pass(list, func(u cluster.Unit) { out = append(out, u) })
+	p.visit = was
+	return out
+}
+
 func (p *planner) decide(k Kind, u cluster.Unit, host, from cluster.HostID, reason string, o cluster.Orders) {
 	p.decisions = append(p.decisions, Decision{Kind: k, Unit: u, Host: host, From: from, Reason: reason, Orders: o})
 }
@@ -297,5 +341,8 @@ func (p *planner) refuse(u cluster.Unit, host cluster.HostID, format string, arg
 
 func (p *planner) result() Result {
 	slices.SortStableFunc(p.waiting, func(a, b Refusal) int { return strings.Compare(string(a.Unit), string(b.Unit)) })
-	return Result{Decisions: p.decisions, Waiting: p.waiting, Storm: p.storm, Absent: p.absent, Next: p.next}
+	return Result{
+		Decisions: p.decisions, Waiting: p.waiting, Drains: p.drained(), Reboots: p.reboots,
+		Storm: p.storm, Absent: p.absent, Next: p.next,
+	}
 }

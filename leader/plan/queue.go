@@ -80,7 +80,7 @@ func (p *planner) newQueue(c *candidate) *queue {
 	var key []byte
 	var only *bucket // of a unit that knows only one
 	for _, h := range p.hosts {
-		if !h.ready || h.removed || h.Spec.Cordon != nil || p.static(c.req, h) != fits {
+		if !h.ready || h.removed || h.shut != open || p.static(c.req, h) != fits {
 			continue
 		}
 		q.size++

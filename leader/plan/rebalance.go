@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flotilla/cluster"
+	"flotilla/units"
 )
 
 // Balance says what Rebalance may do. The zero value is no limit, and fenced units stay.
@@ -36,8 +37,8 @@ func (r Relocation) Shift() cluster.Shift {
 // that fits and that has at least two units fewer, and that is no worse in what the unit prefers, in how its
 // family is spread and in how much of the host is reserved; so every list of them comes to an end, and after
 // a whole one there is nothing left to move. What the planner does anyway is counted as done. Global and
-// pinned units, those that are bound to others by MachineOf, and those that are just changing stay where
-// they are.
+// pinned units, those with Drain=stay, those that are bound to others by MachineOf, and those that are just changing
+// stay where they are.
 func Rebalance(snap *cluster.Snapshot, opt Options, b Balance, now time.Time) []Relocation {
 	if !snap.Complete {
 		return nil
@@ -97,7 +98,7 @@ func (r *balancer) wished() {
 // targets are the hosts that may take a unit.
 func (r *balancer) targets() {
 	for _, h := range r.hosts {
-		if h.ready && !h.removed && h.Spec.Cordon == nil {
+		if h.ready && !h.removed && h.shut == open {
 			r.open = append(r.open, h)
 		}
 	}
@@ -149,6 +150,8 @@ func (r *balancer) movable(u cluster.Unit, h *host) bool {
 		r.touched[u], len(r.snap.Placed[u]) != 1, len(r.snap.Orphans[u]) > 0:
 		return false
 	case head.Req.Global, head.Req.MachineID != "", len(head.Req.MachineOf) > 0, head.Req.Fence && !r.opt.Fenced:
+		return false
+	case head.Req.Drain == units.DrainStay && pl.State == cluster.Launched: // what it needs is there
 		return false
 	case pl.State != cluster.Launched && pl.State != cluster.Loaded, shifted(head, pl):
 		return false

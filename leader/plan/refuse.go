@@ -14,7 +14,8 @@ import (
 // cause is what keeps a unit off a host: a filter, and which label or peer it is about.
 type cause struct {
 	filter filter
-	nth    int // in Metadata, MachineOf or Spread
+	nth    int    // in Metadata, MachineOf or Spread; the closure of a host that is shut
+	said   string // by whom a host was shut and why; "" once hosts differ in it
 }
 
 // cause says more of what a filter found on a host. free is the room that the host has, where it has too little.
@@ -27,6 +28,8 @@ func (p *planner) cause(c *candidate, h *host, f filter) (x cause, free int64) {
 		x.nth = slices.IndexFunc(c.req.MachineOf, func(u cluster.Unit) bool { return !p.live(u, h) })
 	case lacksSpread, isUneven:
 		_, x.nth = p.uneven(c, h)
+	case isShut:
+		x.nth, x.said = int(h.shut), h.shutBy()
 	case lacksMemory:
 		free = p.free(c, h).memory
 	case lacksCPU:
@@ -51,8 +54,8 @@ func (p *planner) phrases(c *candidate, x cause, free int64) (one, many string) 
 		return "is absent", "are absent"
 	case isSilent:
 		return "has not reported since it booted", "have not reported since they booted"
-	case isCordoned:
-		return "is cordoned", "are cordoned"
+	case isShut:
+		return closure(x.nth).phrases(x.said)
 	case isOtherMachine:
 		return "is not machine " + c.req.MachineID, "are not machine " + c.req.MachineID
 	case lacksLabel:
@@ -137,9 +140,12 @@ func (p *planner) against(c *candidate, ask func(*host) bool) []string {
 			continue
 		}
 		x, free := p.cause(c, h, p.check(c, h))
-		i := slices.IndexFunc(all, func(y found) bool { return y.cause == x })
+		i := slices.IndexFunc(all, func(y found) bool { return y.filter == x.filter && y.nth == x.nth })
 		if i < 0 {
 			i, all = len(all), append(all, found{cause: x})
+		}
+		if all[i].said != x.said {
+			all[i].said = ""
 		}
 		all[i].n++
 		all[i].most = max(all[i].most, free)

@@ -50,6 +50,7 @@ type fleet struct {
 	handed  int // old copies that were ended for a new one
 	moved   int // failures that led elsewhere
 	wished  int
+	drained int // that left a host because it was drained
 }
 
 const swift, fickle = cluster.Unit("swift.service"), cluster.Unit("fickle.service")
@@ -105,7 +106,7 @@ func (f *fleet) publish(list []cluster.Unit) {
 // disturb does one thing that users, operators or faults do.
 func (f *fleet) disturb() {
 	h, u := f.randomHost(f.r), pick(f.r, append([]cluster.Unit{swift, fickle}, f.family...))
-	switch f.r.IntN(9) {
+	switch f.r.IntN(12) {
 	case 0:
 		f.publish(f.family)
 	case 1:
@@ -135,6 +136,10 @@ func (f *fleet) disturb() {
 				})
 			}
 		}
+	case 9, 10:
+		f.drain(h.Info.Name, pick(f.r, []string{"abort", "skip", "stop"}), pick(f.r, []string{"20s", "10m"}))
+	case 11:
+		f.spec(h.Info.Name, func(s *cluster.HostSpec) { s.Drain = nil })
 	case 8:
 		f.change(string(u), func(s *cluster.UnitSpec) { s.Target = units.Target(f.r.IntN(3)); s.Run++ })
 	}
@@ -175,18 +180,24 @@ func (f *fleet) judge(res plan.Result, served map[cluster.Unit]bool, before map[
 		wanted := head.Spec.Target == units.Launched && was.State == cluster.Launched
 		content := was.Blob != head.Spec.Blob || was.Restart != head.Spec.Restart
 		wish := strings.HasPrefix(d.Reason, "its user wants it to leave")
+		drained := d.Kind == plan.Stop && strings.Contains(d.Reason, "is being drained")
+		if to := f.snap.Hosts[d.Host]; (d.Kind == plan.Place || d.Kind == plan.Move) && to.Spec.Drain != nil {
+			f.t.Fatalf("%s %s on %s, which is drained\n%s", d.Kind, d.Unit, to.Name(), f.dump())
+		}
 		switch {
+		case drained:
+			f.drained++
 		case d.Kind == plan.Stop && strings.HasPrefix(d.Reason, "failed on"):
 			f.moved++
 		case d.Kind == plan.Stop && wish:
 			f.wished++
 		}
-		if d.Unit.IsInstance() && wanted && served[d.Unit] && (d.Kind == plan.Update && content || d.Kind == plan.Stop && wish) {
+		if d.Unit.IsInstance() && wanted && served[d.Unit] && (d.Kind == plan.Update && content || d.Kind == plan.Stop && wish || drained) {
 			took = d.Unit
 			f.rolled++
 		}
 		changed := slices.ContainsFunc(res.Decisions, func(d plan.Decision) bool { return d.Unit == swift && d.Kind == plan.Update })
-		if d.Unit == swift && d.Kind == plan.Stop && wanted && served[swift] && !changed {
+		if d.Unit == swift && d.Kind == plan.Stop && wanted && served[swift] && !changed && !strandedStop(d) {
 			if f.handed++; !f.serves(swift) {
 				f.t.Fatalf("%s (%s) leaves no available copy\n%s", d.Kind, d.Reason, f.dump())
 			}
@@ -198,6 +209,11 @@ func (f *fleet) judge(res plan.Result, served map[cluster.Unit]bool, before map[
 		}
 	}
 	f.copies()
+}
+
+// strandedStop says that an operator wanted the unit stopped where no host takes it.
+func strandedStop(d plan.Decision) bool {
+	return strings.HasSuffix(d.Reason, "and no other host takes it")
 }
 
 // copies: nothing is ordered to more than two hosts, or still stops on others that did not die meanwhile, and
@@ -228,7 +244,7 @@ func TestChangesStayWithinTheirBudget(t *testing.T) {
 	if testing.Short() {
 		seeds = 50
 	}
-	rolled, handed, moved, wished := 0, 0, 0, 0
+	rolled, handed, moved, wished, drained := 0, 0, 0, 0, 0
 	for seed := range seeds {
 		f := newFleet(t, uint64(seed))
 		for range 150 {
@@ -238,20 +254,20 @@ func TestChangesStayWithinTheirBudget(t *testing.T) {
 			f.second()
 		}
 		f.settle(seed)
-		rolled, handed, moved, wished = rolled+f.rolled, handed+f.handed, moved+f.moved, wished+f.wished
+		rolled, handed, moved, wished, drained = rolled+f.rolled, handed+f.handed, moved+f.moved, wished+f.wished, drained+f.drained
 	}
-	if rolled < seeds || handed < seeds/4 || moved < seeds/4 || wished < seeds/4 {
-		t.Errorf("%d rolled, %d handed over, %d tried elsewhere, %d wished: too few of %d seeds for the test to mean anything",
-			rolled, handed, moved, wished, seeds)
+	if rolled < seeds || handed < seeds/4 || moved < seeds/4 || wished < seeds/4 || drained < seeds {
+		t.Errorf("%d rolled, %d handed over, %d tried elsewhere, %d wished, %d drained: too few of %d seeds for the test to mean anything",
+			rolled, handed, moved, wished, drained, seeds)
 	}
-	t.Logf("%d rolled, %d handed over, %d tried elsewhere, %d wished", rolled, handed, moved, wished)
+	t.Logf("%d rolled, %d handed over, %d tried elsewhere, %d wished, %d drained", rolled, handed, moved, wished, drained)
 }
 
 // settle mends everything and waits until all that is to run serves with its newest content.
 func (f *fleet) settle(seed int) {
 	f.broken = nil
 	for _, h := range f.hosts() {
-		f.spec(h.Info.Name, func(s *cluster.HostSpec) { s.Labels = nil })
+		f.spec(h.Info.Name, func(s *cluster.HostSpec) { s.Labels, s.Drain = nil, nil })
 		if h.Alive == nil {
 			f.revive(h.Info.Name, true)
 		}
@@ -358,7 +374,7 @@ func TestStaleMovesAreHarmless(t *testing.T) {
 					continue
 				}
 				f.copies()
-				if d.Unit != swift || d.Kind != plan.Stop || !wanted || !serves {
+				if d.Unit != swift || d.Kind != plan.Stop || !wanted || !serves || strandedStop(d) {
 					continue
 				}
 				if ended++; !f.serves(swift) {

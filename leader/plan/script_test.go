@@ -23,6 +23,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the scenarios print back i
 // print, an empty line. Lines that begin with # are kept.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
+	reboots, _ := filepath.Glob("testdata/reboot/*.txt")
+	files = append(files, reboots...)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("scenarios: %v, %v", files, err)
 	}
@@ -80,7 +82,15 @@ func (w *world) command(line string) string {
 	case "host cordon":
 		w.spec(args[0], func(s *cluster.HostSpec) { s.Cordon = &cluster.Note{Who: "op"} })
 	case "host uncordon":
-		w.spec(args[0], func(s *cluster.HostSpec) { s.Cordon = nil })
+		w.spec(args[0], func(s *cluster.HostSpec) { s.Cordon, s.Drain = nil, nil })
+	case "host drain": // HOST [abort|skip|stop [TIMEOUT]]
+		w.drain(args[0], args[1:]...)
+	case "host grant": // HOST PHASE: the leader's word on its reboot
+		w.grant(args[0], args[1])
+	case "host down": // somebody shuts it down
+		w.reports(args[0], &cluster.RebootReport{Down: &cluster.GoingDown{Kind: "reboot"}})
+	case "host up":
+		w.reports(args[0], nil)
 	case "host remove":
 		w.spec(args[0], func(s *cluster.HostSpec) { s.Removed = &cluster.Note{Who: "op"} })
 	case "host kill":
@@ -132,6 +142,8 @@ func (w *world) moreCommand(verb string, args []string) string {
 			w.t.Fatal(err)
 		}
 		w.now = w.now.Add(d)
+	case "ends": // the unit does its work and ends well on the host where it is
+		w.ends(units.Name(args[0]))
 	case "break": // the unit's present content comes up so, on these hosts or on all
 		w.breaks(units.Name(args[0]), args[1], args[2:])
 	case "shift": // the user wants the unit to leave a host, for another if it fits
@@ -174,12 +186,16 @@ func (w *world) moreCommand(verb string, args []string) string {
 		return w.show()
 	case "explain":
 		return w.explain(units.Name(args[0]))
+	case "drainplan":
+		return w.drainPlan(args)
+	case "left":
+		return w.left()
 	case "whatif":
 		return w.whatIf(args)
 	case "rebalance":
 		return w.rebalance(args)
 	default:
-		w.t.Fatalf("unknown command %q", verb)
+		return w.rebootCommand(verb, args)
 	}
 	return ""
 }
@@ -209,6 +225,10 @@ func (w *world) print(res plan.Result) string {
 		on := ""
 		if d.Host != "" {
 			on = " " + from + w.nameOf(d.Host)
+		}
+		if d.Kind == plan.Grant {
+			b.WriteString(w.granted(d))
+			continue
 		}
 		fmt.Fprintf(&b, "%s %s%s: %s\n", d.Kind, d.Unit, on, d.Reason)
 	}

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // were made: their conditions must hold back all that would be wrong now.
 func TestStaleOrdersAreHarmless(t *testing.T) {
 	kinds := map[plan.Kind]int{}
-	refused := 0
+	refused, drained := 0, 0
 	for seed := range 1500 {
 		r := rand.New(rand.NewPCG(uint64(seed), 2))
 		w := randomWorld(t, r)
@@ -24,6 +25,12 @@ func TestStaleOrdersAreHarmless(t *testing.T) {
 			res := w.plan()
 			for range r.IntN(3) {
 				w.disturb(r)
+			}
+			if h := w.randomHost(r); chance(r, 15) {
+				w.drain(h.Info.Name)
+				drained++
+			} else if chance(r, 15) {
+				w.spec(h.Info.Name, func(s *cluster.HostSpec) { s.Drain = nil })
 			}
 			for _, d := range res.Decisions {
 				if err := guarded(d); err != nil {
@@ -47,6 +54,9 @@ func TestStaleOrdersAreHarmless(t *testing.T) {
 		if kinds[k] < 30 {
 			t.Errorf("%d decisions of kind %s in all, want at least 30 for the test to mean anything", kinds[k], k)
 		}
+	}
+	if drained < 500 {
+		t.Errorf("hosts were drained %d times, want at least 500 for the test to mean anything", drained)
 	}
 	if refused < 200 {
 		t.Errorf("%d stale decisions were refused, want at least 200 for the test to mean anything", refused)
@@ -88,7 +98,7 @@ func (w *world) mustBeWanted(seed int, d plan.Decision) {
 		switch {
 		case head == nil || head.Spec.Target == units.Inactive:
 			w.t.Fatalf("seed %d: %s %s, which nobody wants", seed, d.Kind, d.Unit)
-		case h.Alive == nil || h.Spec.Removed != nil || h.Spec.Cordon != nil && !runsOrphan(h, d.Unit):
+		case h.Alive == nil || h.Spec.Removed != nil || (h.Spec.Cordon != nil || h.Spec.Drain != nil) && !runsOrphan(h, d.Unit):
 			w.t.Fatalf("seed %d: %s %s on a host that takes nothing", seed, d.Kind, d.Unit)
 		}
 		for id, pl := range w.snap.Placed[d.Unit] {
@@ -99,6 +109,9 @@ func (w *world) mustBeWanted(seed int, d plan.Decision) {
 			}
 		}
 	case plan.Stop:
+		if strings.Contains(d.Reason, "is being drained") && h.Spec.Drain == nil {
+			w.t.Fatalf("seed %d: stop %s (%s), which nobody drains any more", seed, d.Unit, d.Reason)
+		}
 		if d.Reason != "target is inactive" && d.Reason != "unit was destroyed" {
 			return
 		}

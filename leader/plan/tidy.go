@@ -145,6 +145,7 @@ func (p *planner) end(pl *cluster.Placed, reason string) {
 // tidySingle looks after a unit that belongs on one host.
 func (p *planner) tidySingle(head *cluster.UnitHead) need {
 	if old, next := p.pair(head); next != nil {
+		p.heirs[head.Name] = p.byID[next.Host]
 		return p.tidyPair(head, old, next)
 	}
 	pl := p.single(head.Name)

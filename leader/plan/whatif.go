@@ -15,7 +15,7 @@ import (
 type Assumptions struct {
 	Labels map[cluster.HostID]map[string]string // that an operator sets; "" removes one
 	Cordon []cluster.HostID                     // take no more units
-	Drain  []cluster.HostID                     // and give away those they have, but for global ones
+	Drain  []cluster.HostID                     // and give away those they have, but for those that a drain leaves where they are
 	Lose   []cluster.HostID                     // die
 	Remove []cluster.HostID                     // are gone for good: removed by an operator
 	Add    []cluster.UnitHead                   // are started, in the place of a unit of the same name
@@ -70,10 +70,10 @@ func WhatIf(snap *cluster.Snapshot, opt Options, a Assumptions, now time.Time) F
 	if !snap.Complete {
 		return Forecast{}
 	}
-	was := &trial{snap: snap.Clone(), opt: opt, now: now, left: map[cluster.Unit]string{}, got: map[cluster.Unit]string{}}
+	was := newTrial(snap, opt, now)
 	was.obeyAll()
 	before := was.settle(false)
-	is := &trial{snap: was.snap.Clone(), opt: opt, now: was.now, left: map[cluster.Unit]string{}, got: map[cluster.Unit]string{}}
+	is := newTrial(was.snap, opt, was.now)
 	is.assume(a)
 	after := is.settle(a.Resume)
 	out := Forecast{
@@ -103,13 +103,21 @@ type trial struct {
 	endless bool
 }
 
+// newTrial is one on a copy of the snapshot.
+func newTrial(snap *cluster.Snapshot, opt Options, now time.Time) *trial {
+	return &trial{snap: snap.Clone(), opt: opt, now: now, left: map[cluster.Unit]string{}, got: map[cluster.Unit]string{}}
+}
+
+// plan is what a leader would decide, but for what it would decide of reboots.
+func (t *trial) plan() Result { return planUnits(t.snap, t.opt, t.now) }
+
 // mostRounds is more plans than a cluster needs to come to rest.
 const mostRounds = 5000
 
 // settle plans and carries out until nothing changes, and returns the last plan.
 func (t *trial) settle(resume bool) Result {
 	for range mostRounds {
-		res := Plan(t.snap, t.opt, t.now)
+		res := t.plan()
 		if res.Storm != nil && t.storm == nil {
 			t.storm = res.Storm
 		}
@@ -127,7 +135,7 @@ func (t *trial) settle(resume bool) Result {
 		}
 	}
 	t.endless = true
-	return Plan(t.snap, t.opt, t.now)
+	return t.plan()
 }
 
 func (t *trial) rev() int64 {
@@ -239,14 +247,16 @@ func (t *trial) note(h *cluster.Host, why string) {
 	}
 }
 
-// drain takes the units off a host that belong on one host only.
+// drain takes the units off a host that do not stay wherever they are.
 func (t *trial) drain(h *cluster.Host) {
 	if h == nil {
 		return
 	}
+	p := newPlanner(t.snap, t.opt, t.now)
+	p.run()
 	for _, u := range slices.Sorted(maps.Keys(h.Placed)) {
 		head := t.snap.Units[u]
-		if h.Placed[u].State == cluster.Gone || head == nil || head.Req.Global || !wanted(head) || head.File == nil || head.Bad != "" {
+		if h.Placed[u].State == cluster.Gone || head == nil || !wanted(head) || head.File == nil || p.stays(u, p.byID[h.ID]) != "" {
 			continue
 		}
 		t.left[u] = h.Name() + " is drained"
@@ -376,7 +386,7 @@ func outlook(h *cluster.Host, a Assumptions) string {
 		return "lost"
 	case h.Alive == nil:
 		return "absent"
-	case slices.Contains(a.Drain, h.ID):
+	case slices.Contains(a.Drain, h.ID), h.Spec.Drain != nil:
 		return "drained"
 	case h.Spec.Cordon != nil:
 		return "cordoned"

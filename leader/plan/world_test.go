@@ -53,7 +53,7 @@ func labels(args []string) map[string]string {
 
 // addHost adds a living host; its agent says these labels.
 func (w *world) addHost(name string, args ...string) {
-	w.snap.SetHostInfo(hostID(name), &cluster.HostInfo{Name: name, Labels: labels(args)}, w.now)
+	w.snap.SetHostInfo(hostID(name), &cluster.HostInfo{Name: name, Labels: labels(args), Reboot: &cluster.RebootReport{}}, w.now)
 	w.revive(name, true)
 }
 
@@ -64,6 +64,7 @@ func (w *world) revive(name string, booted bool) {
 	if booted {
 		w.boot++
 		info.Boot = fmt.Sprintf("boot-%d", w.boot)
+		info.Reboot = afterBoot(info.Reboot)
 	}
 	w.snap.SetHostInfo(h.ID, &info, w.now)
 	w.snap.SetAlive(h.ID, &cluster.Alive{Boot: info.Boot}, w.rev())
@@ -247,7 +248,7 @@ func (w *world) apply(o cluster.Orders) error {
 	for _, u := range o.Forget {
 		w.snap.DeleteDestroyed(u)
 	}
-	return nil
+	return w.applyReboots(o, rev)
 }
 
 func (w *world) revisionOf(c cluster.Condition) int64 {
@@ -268,6 +269,14 @@ func (w *world) revisionOf(c cluster.Condition) int64 {
 		return w.snap.HostsEpoch
 	case cluster.OrphanAt:
 		return w.snap.OrphanStops[cluster.Where{Host: c.Host, Unit: c.Unit}]
+	case cluster.GrantAt:
+		if h := w.snap.Hosts[c.Host]; h != nil {
+			return h.GrantRev
+		}
+	case cluster.BootingAt:
+		if h := w.snap.Hosts[c.Host]; h != nil {
+			return h.BootingRev
+		}
 	}
 	return 0
 }

@@ -12,8 +12,11 @@
 package fake
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +52,32 @@ type Options struct {
 	Notices bool
 	// MachineID names the host; empty: drawn from the seed.
 	MachineID string
+}
+
+// SoftReboots is how often this boot's systemd was started anew.
+func (h *Host) SoftReboots(context.Context) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.soft, h.reachable()
+}
+
+// State is the manager's own state, and the units that failed.
+func (h *Host) State(context.Context) (state string, failed []string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.reachable(); err != nil {
+		return "", nil, err
+	}
+	for name, u := range h.units {
+		if u.active == systemd.Failed {
+			failed = append(failed, name)
+		}
+	}
+	slices.Sort(failed)
+	if len(failed) > 0 {
+		return "degraded", failed, nil
+	}
+	return "running", nil, nil
 }
 
 // userspace is how long after the boot this systemd says it started.
@@ -93,6 +122,10 @@ type Host struct {
 	cursor int
 
 	observe func(Event) // see Observe
+
+	logind logind
+	soft   int    // soft reboots of this boot
+	next   string // the kind of shutdown that took the power, for Boot
 }
 
 // New boots a host.
@@ -115,13 +148,21 @@ func New(opts Options) *Host {
 // boot begins a life with nothing in /run.
 func (h *Host) boot() {
 	h.power, h.bus = true, true
-	h.bootedAt = time.Now().Add(-userspace)
-	h.bootID = h.id()
 	h.nextPID = 100
-	h.files = map[string]string{}
-	h.dropIns = map[string]map[string]string{}
-	h.version = map[string]int{}
-	h.dirty = map[string]bool{}
+	if h.next == "soft-reboot" {
+		h.soft++ // the kernel and /run stay
+		h.dirty = map[string]bool{}
+		for name := range h.files {
+			h.dirty[name] = true
+		}
+	} else {
+		h.bootedAt, h.bootID, h.soft = time.Now().Add(-userspace), h.id(), 0
+		h.files = map[string]string{}
+		h.dropIns = map[string]map[string]string{}
+		h.version = map[string]int{}
+		h.dirty = map[string]bool{}
+	}
+	h.next = ""
 	h.defs = map[string]*definition{}
 	h.known = map[string]int{}
 	h.index = index{}
@@ -131,6 +172,12 @@ func (h *Host) boot() {
 	for name := range h.hosts {
 		h.load(name)
 	}
+	for name := range h.dirty {
+		h.load(name)
+	}
+	clear(h.dirty)
+	h.logind.going = ""
+	h.tellShutdown()
 }
 
 // MachineID stays over boots.
@@ -155,10 +202,16 @@ func (h *Host) Boottime() time.Duration {
 func (h *Host) PowerLoss() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.lose("power-loss", "")
+}
+
+// lose ends a life of the host.
+func (h *Host) lose(how, kind string) {
 	if !h.power {
 		return
 	}
-	h.event("power-loss", "", "outside")
+	h.event(how, "", cmp.Or(kind, "outside"))
+	h.next = kind
 	h.epoch++
 	h.power = false
 	for _, u := range h.units {

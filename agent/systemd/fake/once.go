@@ -31,8 +31,13 @@ func (h *Host) once(name string, o systemd.Once) (<-chan string, error) {
 		return nil, systemd.ErrExists
 	}
 	d := define(name, "", settings{"Service.Type": {"oneshot"}, "Service.ExecStart": {strings.Join(o.Command, " ")}})
-	d.fragment, d.transient, d.keepsFailure, d.startInterval, d.startLimit = "/run/systemd/transient/"+name, true, true, 0, o.Limit
+	d.fragment, d.transient, d.keepsFailure, d.startInterval, d.startLimit = "/run/systemd/transient/"+name, true, !o.Forget, 0, o.Limit
 	d.pulls = pulledImage(o.Command)
+	if h.opts.Behave != nil {
+		if b, ok := h.opts.Behave(name); ok {
+			d.behave = b
+		}
+	}
 	h.defs[name] = d
 	h.index.add(name, d)
 	j, err := h.enqueue(name, systemd.Start, "call")

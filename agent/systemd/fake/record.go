@@ -13,7 +13,7 @@ import (
 // Event is one thing that happened on a host.
 type Event struct {
 	At   time.Time
-	Op   string // start, stop, exit, fail, crash, elapse, reload, reset-failed, power-loss, boot
+	Op   string // start, stop, exit, fail, crash, elapse, reload, reset-failed, power-loss, down, boot
 	Unit string
 	By   string // call (through this interface), dependency, conflict, restart, a unit's name, outside; of exit and fail: the result
 }

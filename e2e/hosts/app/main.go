@@ -25,6 +25,7 @@ type options struct {
 	version    string
 	port       string
 	ignoreTerm bool
+	linger     time.Duration
 	beat       string
 	every      time.Duration
 }
@@ -35,6 +36,7 @@ func main() {
 	flag.StringVar(&o.version, "version", os.Getenv("VERSION"), "version to answer with (or $VERSION)")
 	flag.StringVar(&o.port, "port", os.Getenv("PORT"), "port to listen on (or $PORT); none: no server")
 	flag.BoolVar(&o.ignoreTerm, "ignore-term", os.Getenv("IGNORE_TERM") != "", "do not end on SIGTERM (or $IGNORE_TERM)")
+	flag.DurationVar(&o.linger, "linger", 0, "on SIGTERM, go on serving for so long: whoever routes to this instance hears of its end a little later than it does")
 	flag.StringVar(&o.beat, "beat", os.Getenv("BEAT"), "append a line to this file at each beat (or $BEAT)")
 	flag.DurationVar(&o.every, "every", 10*time.Millisecond, "time between two beats")
 	flag.Parse()
@@ -60,8 +62,15 @@ func run(o options) error {
 		go func() { done <- beat(ctx, o) }()
 	}
 	if o.port != "" {
+		listener, err := net.Listen("tcp", ":"+o.port)
+		if err != nil {
+			return err
+		}
 		tasks++
-		go func() { done <- serve(ctx, o) }()
+		go func() { done <- serve(ctx, o, listener) }()
+	}
+	if err := ready(os.Getenv("NOTIFY_SOCKET")); err != nil {
+		return err
 	}
 	fmt.Printf("app %s version %s is up\n", o.name, o.version)
 	if tasks == 0 {
@@ -76,29 +85,42 @@ func run(o options) error {
 	return err
 }
 
-// serve answers until the context ends, then finishes what it began.
-func serve(ctx context.Context, o options) error {
-	host, err := os.Hostname()
+// ready tells a service manager that waits for it (sd_notify(3)) that this instance is up: not before it
+// listens, else requests would come too early.
+func ready(socket string) error {
+	if socket == "" {
+		return nil
+	}
+	conn, err := net.Dial("unixgram", socket)
+	if err != nil {
+		return fmt.Errorf("tell that it is ready: %w", err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("READY=1")); err != nil {
+		return fmt.Errorf("tell that it is ready: %w", err)
+	}
+	return nil
+}
+
+// serve answers until the context ends. Then it lingers: it goes on for a while, and ends each kept connection
+// with its next answer. At last it takes no more connections and finishes what it began.
+func serve(ctx context.Context, o options, listener net.Listener) error {
+	answer, err := answers(o)
 	if err != nil {
 		return err
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return err
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "host=%s name=%s boot=%s version=%s\n", host, o.name, strings.TrimSpace(string(boot)), o.version)
+	// Not with SetKeepAlivesEnabled, which would cut idle connections while others still take them.
+	parting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		answer.ServeHTTP(w, r)
 	})
-	listener, err := net.Listen("tcp", ":"+o.port)
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: parting, ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
+		<-time.NewTimer(o.linger).C
 		limited, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		stopped <- server.Shutdown(limited)
@@ -107,6 +129,24 @@ func serve(ctx context.Context, o options) error {
 		return err
 	}
 	return <-stopped
+}
+
+// answers say who this instance is, and that it is well.
+func answers(o options) (http.Handler, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "host=%s name=%s boot=%s version=%s\n", host, o.name, strings.TrimSpace(string(boot)), o.version)
+	})
+	return mux, nil
 }
 
 // beat appends one line per beat: milliseconds since the machine booted,
