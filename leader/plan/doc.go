@@ -11,6 +11,7 @@
 // One plan has five passes over the units that need attention, each in the order
 // of names: first what ends or changes in place (tombstones, new content, carried
 // out tombstones), then failover, then new placements, then what leaves a living
-// host for another, then changes that go through a family one at a time. A ledger
+// host for another, then changes that go through a family one at a time. Before the
+// last one, a pass over the hosts sees to their reboots. A ledger
 // carries what the earlier decisions of the plan took or freed.
 package plan
