@@ -146,6 +146,24 @@ func (d *demo) back(ctx context.Context) error {
 	return nil
 }
 
+// roll reboots every host, one after another, while requests are sent to the web servers; none may fail.
+func (d *demo) roll(ctx context.Context) error {
+	// The demo has no patience: in earnest a host has to stay well for longer before the next one goes.
+	if err := d.flotilla(ctx, "group", "set", "default", "--settle=2s"); err != nil {
+		return err
+	}
+	r, err := d.bed.Roll(ctx, "web", webServers)
+	if err == nil {
+		err = r.Failed()
+	}
+	if err != nil {
+		return err
+	}
+	d.steps.done("reboot --all: one host after another, %d requests to web@* meanwhile, failed: %d; %s",
+		r.Load.Sent, r.Load.Failures(), r.Seconds())
+	return nil
+}
+
 func (d *demo) next() {
 	fmt.Print(`
 The cluster is up. Type:
@@ -154,7 +172,8 @@ The cluster is up. Type:
   bin/flotilla explain web@1          why it is where it is, and why not on the other hosts
   bin/flotilla simulate --lose h1     what would go where; touches nothing
   bin/flotilla apply examples/family  back to VERSION=1: what changes, and one at a time
-  bin/flotilla rebalance              h3 came back empty: moves units there
+  bin/flotilla drain --dry-run h1     where its units would go, and which stay
+  bin/flotilla reboot history         which host rebooted, why, and what became of it
   bin/flotilla logs -f web@1          its journal, from whichever host runs it
   bin/flotilla stop 'web@*'           quoted globs look at the cluster
   make demo-down                      removes it all but the host image

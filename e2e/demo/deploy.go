@@ -21,6 +21,8 @@ const (
 	rendered = ".flotilla/shop"    // unit files made of the Compose file
 	singles  = 13                  // units that run once in the cluster; those of tidy run on every host
 
+	webServers = 4 // instances of the family's web server
+
 	// settle is how long an instance has been up before the next one is changed.
 	settle = 2 * time.Second
 )

@@ -1,6 +1,6 @@
 // Command demo shows flotilla on three real hosts that it boots on this machine:
 //
-//	demo up LAB LOG   boots, joins, runs examples/, changes one, kills a host, and leaves the cluster up
+//	demo up LAB LOG   boots, joins, runs examples/, changes one, kills a host, reboots all, and leaves the cluster up
 //	demo down LAB     removes everything but the host image
 //
 // It drives the hosts as a user would: the binary is copied there, init and join are
@@ -78,6 +78,7 @@ func up(ctx context.Context, lab, logFile string) error {
 		{"change", d.change},
 		{"kill", d.kill},
 		{"return", d.back},
+		{"reboot", d.roll},
 	} {
 		if err := step.do(ctx); err != nil {
 			fmt.Fprintf(log, "%s: %v\n", step.name, err)

@@ -30,11 +30,16 @@ func Wait(ctx context.Context, deadline time.Duration, what string, check func(c
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := check(limited)
 		if err == nil {
 			return nil
 		}
+		if limited.Err() != nil && last != nil {
+			err = last // that its time was over says nothing of what it looked at
+		}
+		last = err
 		if errors.As(err, &final{}) {
 			return fmt.Errorf("%s: %w", what, err)
 		}

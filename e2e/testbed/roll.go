@@ -15,6 +15,7 @@ import (
 // Rolled is what became of a reboot of every host while requests were sent.
 type Rolled struct {
 	Load    load.Report
+	Hosts   int
 	Records []cluster.Record // of each host, in the order in which they went
 	Took    time.Duration    // from the command to its end
 }
@@ -24,6 +25,9 @@ type Rolled struct {
 func (r Rolled) Failed() (err error) {
 	if r.Load.Failures() > 0 || r.Load.Sent == 0 {
 		err = fmt.Errorf("%v:\n%s", r.Load, strings.Join(r.Load.Samples, "\n"))
+	}
+	if len(r.Records) != r.Hosts {
+		err = errors.Join(err, fmt.Errorf("the history has %d reboots, want %d", len(r.Records), r.Hosts))
 	}
 	for i, now := range r.Records {
 		if now.Outcome != cluster.PhaseDone {
@@ -48,6 +52,7 @@ func (r Rolled) Seconds() string {
 // Roll reboots every host, as a user would, while requests are sent to the instances 1 to n of a family of
 // web servers. It returns when the command does.
 func (b *Bed) Roll(ctx context.Context, family string, n int) (r Rolled, err error) {
+	r.Hosts = len(b.Hosts)
 	before, err := b.Boots()
 	if err != nil {
 		return r, err
