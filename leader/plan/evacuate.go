@@ -307,12 +307,7 @@ func (p *planner) promise(u cluster.Unit, to *host) {
 
 // promised is the host that a unit was stopped for, if it still fits, and the one where it was stopped.
 func (p *planner) promised(c *candidate) (to, from *host) {
-	var newest *cluster.Placed
-	for _, pl := range p.freed[c.head.Name] {
-		if newest == nil || pl.Generation > newest.Generation {
-			newest = pl
-		}
-	}
+	newest := p.lastFreed(c.head.Name)
 	if newest == nil || newest.Shift.From != "" {
 		return nil, nil
 	}
@@ -320,6 +315,17 @@ func (p *planner) promised(c *candidate) (to, from *host) {
 		return to, p.byID[newest.Host]
 	}
 	return nil, nil
+}
+
+// lastFreed is the newest tombstone of a unit that was carried out, nil without one.
+func (p *planner) lastFreed(u cluster.Unit) *cluster.Placed {
+	var newest *cluster.Placed
+	for _, pl := range p.freed[u] {
+		if newest == nil || pl.Generation > newest.Generation {
+			newest = pl
+		}
+	}
+	return newest
 }
 
 // keepPlaces keeps the places of the units that are being stopped for another host.

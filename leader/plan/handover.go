@@ -14,6 +14,7 @@ type departure struct {
 	first   bool   // it starts on the other host before it stops here
 	wished  bool   // by its user
 	fell    bool   // it failed here
+	evens   bool   // its family, after a roll of reboots
 	drained bool   // its host is
 }
 
@@ -126,6 +127,9 @@ func (p *planner) takeOver(head *cluster.UnitHead, d departure, to *host, reason
 	why := fmt.Sprintf("%s: it starts here first (%s)", d.reason, reason)
 	o := p.orders(head, to, why)
 	o.Put[0].Shift = cluster.Shift{From: from.ID, Generation: d.pl.Generation}
+	if d.evens {
+		o.Put[0].Shift.To = to.ID
+	}
 	o.If = append(o.If, aliveAt(from), placedAt(head.Name, from))
 	if len(o.If) > maxConditions {
 		p.stay(head, d, true, tooMany(o))

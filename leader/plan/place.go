@@ -27,6 +27,9 @@ func (p *planner) place(u cluster.Unit) {
 		kind = Adopt
 	}
 	o := p.orders(head, to, reason)
+	if kept := p.lastFreed(u); kept != nil && kept.Shift.From == "" && kept.Shift.To == to.ID { // it was stopped for this very host
+		o.Put[0].Shift.To = to.ID
+	}
 	if len(o.If) > maxConditions {
 		p.refuse(u, "", "%s", tooMany(o))
 		p.forget(u, nil)

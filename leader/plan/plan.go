@@ -215,6 +215,7 @@ func (p *planner) run() {
 		p.coordinate()
 	}
 	p.rollOut()
+	p.evenOut()
 }
 
 // expect makes room for as many decisions.
