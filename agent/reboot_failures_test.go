@@ -282,7 +282,10 @@ func TestF28UnknownNeed(t *testing.T) {
 			return r.Need.State == cluster.NeedUnknown && len(r.Need.Reasons) == 1 && strings.HasPrefix(r.Problem, "x ended with exit status 127")
 		})
 		needs.set(cluster.Need{State: cluster.NeedYes, Reasons: []string{"/run/reboot-required"}}, "", nil)
-		w.until("the need to be told at the next look", func() bool { r := w.report(); return r.Need.State == cluster.NeedYes && !strings.HasPrefix(r.Problem, "x") })
+		w.until("the need to be told at the next look", func() bool {
+			r := w.report()
+			return r.Need.State == cluster.NeedYes && !strings.HasPrefix(r.Problem, "x")
+		})
 		was := w.infoRev()
 		w.pass(10 * time.Minute)
 		if now := w.infoRev(); now != was {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // Binary is where the service units expect flotilla.
@@ -21,19 +22,37 @@ const UnitDir = "/etc/systemd/system"
 //go:embed *.service *.conf
 var files embed.FS
 
+// logindConf is the file with our word on logind.
+const logindConf = "50-flotilla.conf"
+
+// ShutdownDelay is how long logind holds shutdowns up by that file.
+const ShutdownDelay = 30 * time.Second
+
+// Logind is logind's service. SIGHUP has it read its files anew.
+const Logind = "systemd-logind.service"
+
 // target says where a file of this package goes on a host.
 func target(name string) string {
-	if name == "10-member.conf" {
+	switch name {
+	case "10-member.conf":
 		return filepath.Join(UnitDir, "flotilla-agent.service.d", name)
+	case logindConf:
+		return filepath.Join("/etc/systemd/logind.conf.d", name)
 	}
 	return filepath.Join(UnitDir, name)
 }
 
-// Units writes the service units of a host, those of an etcd member or of a client, and
-// says whether anything changed. It takes away what an earlier role left.
+// DelaysShutdowns says whether this host's logind was told to hold shutdowns up for ShutdownDelay.
+func DelaysShutdowns(root string) bool {
+	_, err := os.Lstat(filepath.Join(root, target(logindConf)))
+	return err == nil
+}
+
+// Units writes the service units of a host, those of an etcd member or of a client, and the file for
+// logind. It says whether anything changed, and takes away what an earlier role left.
 func Units(root string, member bool) (changed bool, err error) {
-	want := map[string]bool{"flotilla-agent.service": true, "flotilla-etcd.service": member, "10-member.conf": member}
-	for _, name := range []string{"flotilla-agent.service", "flotilla-etcd.service", "10-member.conf"} {
+	want := map[string]bool{"flotilla-agent.service": true, "flotilla-etcd.service": member, "10-member.conf": member, logindConf: true}
+	for _, name := range []string{"flotilla-agent.service", "flotilla-etcd.service", "10-member.conf", logindConf} {
 		to := filepath.Join(root, target(name))
 		did := false
 		if want[name] {
@@ -49,9 +68,9 @@ func Units(root string, member bool) (changed bool, err error) {
 	return changed, nil
 }
 
-// Remove takes all service units away.
+// Remove takes all service units and the file for logind away.
 func Remove(root string) error {
-	for _, name := range []string{"flotilla-join.service", "10-member.conf", "flotilla-etcd.service", "flotilla-agent.service"} {
+	for _, name := range []string{"flotilla-join.service", "10-member.conf", "flotilla-etcd.service", "flotilla-agent.service", logindConf} {
 		if _, err := remove(filepath.Join(root, target(name))); err != nil {
 			return fmt.Errorf("remove %s: %w", name, err)
 		}

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -35,10 +36,10 @@ func TestUnits(t *testing.T) {
 		member, changed bool
 		want            []string
 	}{
-		{true, true, []string{"/etc/systemd/system/flotilla-agent.service", "/etc/systemd/system/flotilla-agent.service.d/10-member.conf", "/etc/systemd/system/flotilla-etcd.service"}},
-		{true, false, []string{"/etc/systemd/system/flotilla-agent.service", "/etc/systemd/system/flotilla-agent.service.d/10-member.conf", "/etc/systemd/system/flotilla-etcd.service"}},
-		{false, true, []string{"/etc/systemd/system/flotilla-agent.service"}},
-		{false, false, []string{"/etc/systemd/system/flotilla-agent.service"}},
+		{true, true, []string{"/etc/systemd/logind.conf.d/50-flotilla.conf", "/etc/systemd/system/flotilla-agent.service", "/etc/systemd/system/flotilla-agent.service.d/10-member.conf", "/etc/systemd/system/flotilla-etcd.service"}},
+		{true, false, []string{"/etc/systemd/logind.conf.d/50-flotilla.conf", "/etc/systemd/system/flotilla-agent.service", "/etc/systemd/system/flotilla-agent.service.d/10-member.conf", "/etc/systemd/system/flotilla-etcd.service"}},
+		{false, true, []string{"/etc/systemd/logind.conf.d/50-flotilla.conf", "/etc/systemd/system/flotilla-agent.service"}},
+		{false, false, []string{"/etc/systemd/logind.conf.d/50-flotilla.conf", "/etc/systemd/system/flotilla-agent.service"}},
 	}
 	for i, s := range steps {
 		changed, err := Units(root, s.member)
@@ -51,6 +52,21 @@ func TestUnits(t *testing.T) {
 	}
 	if err := Remove(root); err != nil || len(tree(t, root)) != 0 {
 		t.Errorf("Remove = %v, leaves %v", err, tree(t, root))
+	}
+}
+
+// TestShutdownDelay: the file for logind says what the agent expects of it.
+func TestShutdownDelay(t *testing.T) {
+	text, err := files.ReadFile(logindConf)
+	if want := fmt.Sprintf("\n[Login]\nInhibitDelayMaxSec=%d\n", int(ShutdownDelay.Seconds())); err != nil || !strings.HasSuffix(string(text), want) {
+		t.Errorf("%s = %q, %v, want it to end with %q", logindConf, text, err, want)
+	}
+	root := t.TempDir()
+	if DelaysShutdowns(root) {
+		t.Error("DelaysShutdowns of an empty host, want not")
+	}
+	if _, err := Units(root, false); err != nil || !DelaysShutdowns(root) {
+		t.Errorf("DelaysShutdowns after Units (%v) says no, want yes", err)
 	}
 }
 

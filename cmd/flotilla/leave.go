@@ -172,6 +172,7 @@ func (h host) endMembership(c *cli.Context, left []string, todo string) error {
 		return err
 	}
 	if h.booted() {
+		h.reloadLogind(c.Context)
 		if err := h.systemctl(c.Context, "daemon-reload"); err != nil {
 			return err
 		}

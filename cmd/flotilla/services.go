@@ -58,7 +58,14 @@ func (h host) install(ctx context.Context, made members.Made) error {
 	if !h.booted() {
 		return nil
 	}
+	h.reloadLogind(ctx)
 	return h.systemctl(ctx, "daemon-reload")
+}
+
+// reloadLogind has logind read its files anew. A host may be without one, and one that did not is told in the
+// report of the host.
+func (h host) reloadLogind(ctx context.Context) {
+	_ = h.systemctl(ctx, "kill", "--signal=SIGHUP", install.Logind)
 }
 
 // installed says whether the unit of a service is there.

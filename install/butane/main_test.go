@@ -39,22 +39,53 @@ func TestTranspile(t *testing.T) {
 			if ign.Ignition.Version != version {
 				t.Errorf("Ignition version = %s, want %s", ign.Ignition.Version, version)
 			}
-			checkFiles(t, ign)
+			checkFiles(t, file, ign)
 			checkUnits(t, ign)
+			checkRivals(t, file, ign)
 		})
 	}
 }
 
-func checkFiles(t *testing.T, ign ignition) {
+// checkRivals: nothing else reboots the host without asking: locksmithd is masked, Zincati asks our FleetLock
+// server, which the join opens where Zincati looks for it.
+func checkRivals(t *testing.T, file string, ign ignition) {
 	t.Helper()
-	if len(ign.Storage.Files) != 2 {
-		t.Fatalf("%d files, want binary and token", len(ign.Storage.Files))
+	masked := ""
+	for _, u := range ign.Systemd.Units {
+		if u.Mask {
+			masked += u.Name
+		}
+	}
+	if file == "flatcar.bu" {
+		if masked != "locksmithd.service" {
+			t.Errorf("masked units = %q, want locksmithd.service", masked)
+		}
+		return
+	}
+	zincati := ign.Storage.Files[2]
+	got, err := zincati.Contents.read("")
+	want, wantErr := os.ReadFile("../90-flotilla.toml")
+	if err := errors.Join(err, wantErr); err != nil {
+		t.Fatal(err)
+	}
+	if zincati.Path != "/etc/zincati/config.d/90-flotilla.toml" || zincati.Mode != 0o644 || string(got) != string(want) || !strings.Contains(string(got), "http://127.0.0.1:3333/") {
+		t.Errorf("Zincati's file %s, mode %o = %q, want %q", zincati.Path, zincati.Mode, got, want)
+	}
+}
+
+func checkFiles(t *testing.T, name string, ign ignition) {
+	t.Helper()
+	if want := map[string]int{"flatcar.bu": 2, "fedora-coreos.bu": 3}[name]; len(ign.Storage.Files) != want {
+		t.Fatalf("%d files, want %d: binary, token, and Zincati's on Fedora CoreOS", len(ign.Storage.Files), want)
 	}
 	bin, env := ign.Storage.Files[0], ign.Storage.Files[1]
 	if bin.Path != "/opt/bin/flotilla" || bin.Mode != 0o755 || bin.Contents.Source != "https://example.com/flotilla" || bin.Contents.Verification.Hash != "sha256-"+strings.Repeat("ab", 32) {
 		t.Errorf("binary = %+v", bin)
 	}
 	want := "FLOTILLA_JOIN=10.0.0.1\nFLOTILLA_TOKEN=FLT1-x-y-z\n"
+	if name == "fedora-coreos.bu" {
+		want += "FLOTILLA_FLAGS=--fleetlock=127.0.0.1:3333\n"
+	}
 	got, err := env.Contents.read("")
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +142,9 @@ func TestUnpack(t *testing.T) {
 		if got, err := os.ReadFile(filepath.Join(root, file)); err != nil || string(got) != want {
 			t.Errorf("%s = %q, %v, want %q", file, got, err, want)
 		}
+	}
+	if to, err := os.Readlink(filepath.Join(root, "/etc/systemd/system/locksmithd.service")); err != nil || to != "/dev/null" {
+		t.Errorf("locksmithd.service is a link to %q, %v, want it masked", to, err)
 	}
 	wants, err := os.ReadDir(filepath.Join(root, "/etc/systemd/system/multi-user.target.wants"))
 	if err != nil || len(wants) != 1 || wants[0].Name() != "flotilla-join.service" {

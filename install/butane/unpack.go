@@ -31,6 +31,7 @@ type ignition struct {
 		Units []struct {
 			Name     string `json:"name"`
 			Enabled  bool   `json:"enabled"`
+			Mask     bool   `json:"mask"`
 			Contents string `json:"contents"`
 		} `json:"units"`
 	} `json:"systemd"`
@@ -63,6 +64,11 @@ func unpack(ign []byte, root, binary string) error {
 	}
 	const dir = "/etc/systemd/system"
 	for _, u := range c.Systemd.Units {
+		if u.Mask {
+			if err := link("/dev/null", filepath.Join(root, dir, u.Name)); err != nil {
+				return err
+			}
+		}
 		if u.Contents != "" {
 			if err := write(filepath.Join(root, dir, u.Name), []byte(u.Contents), 0o644); err != nil {
 				return err
@@ -71,13 +77,20 @@ func unpack(ign []byte, root, binary string) error {
 		if !u.Enabled || u.Contents == "" {
 			continue
 		}
-		link := filepath.Join(root, dir, "multi-user.target.wants", u.Name)
-		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		if err := link(filepath.Join(dir, u.Name), filepath.Join(root, dir, "multi-user.target.wants", u.Name)); err != nil {
 			return err
 		}
-		if err := os.Symlink(filepath.Join(dir, u.Name), link); err != nil && !os.IsExist(err) {
-			return err
-		}
+	}
+	return nil
+}
+
+// link makes a link with its folders; one that is there stays.
+func link(to, name string) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(to, name); err != nil && !os.IsExist(err) {
+		return err
 	}
 	return nil
 }
