@@ -225,6 +225,7 @@ func (d *Daemon) run(ctx context.Context) error {
 		{"socket for other hosts", func(ctx context.Context) error { return d.serve(ctx, remote, d.api.Handler(), true) }},
 		{"certificate", d.renewCertificate},
 		{"container runtimes", d.watchRuntimes},
+		{"clock", d.watchClock},
 	}
 	if locks != nil {
 		parts = append(parts, part{"socket for FleetLock clients", func(ctx context.Context) error { return d.serve(ctx, locks, locks.handler, locks.tls) }})
