@@ -27,7 +27,7 @@ func realHosts(ctx context.Context, b *bench) (err error) {
 	if err == nil {
 		err = bed.Form(ctx)
 	}
-	for _, step := range []func(context.Context, *bench, *testbed.Bed) error{binary, submitting, footprint, losses} {
+	for _, step := range []func(context.Context, *bench, *testbed.Bed) error{binary, submitting, footprint, rolling, losses} {
 		if err != nil {
 			return err
 		}
