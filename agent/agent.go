@@ -247,7 +247,7 @@ func (a *Agent) mayReport() (cluster.Lease, bool) {
 func (a *Agent) ChangeInfo(edit func(*cluster.HostInfo)) { a.reporter.change(edit) }
 
 // Run obeys orders until ctx ends or the agent cannot work at all. It stops no unit
-// when it ends, and leaves the lease to run on, so that a restart is not noticed.
+// when it ends, and leaves the lease to run on, so that a restart is not noticed; unless the host goes down as granted.
 func (a *Agent) Run(ctx context.Context) error {
 	a.began = time.Now()
 	defer a.jobs.Wait()
@@ -272,7 +272,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		g.Go(func() error { return a.reboots.attend(ctx) })
 		g.Go(func() error { return a.reboots.look(ctx) })
 	}
-	return g.Wait()
+	err = g.Wait()
+	if a.reboots != nil && a.reboots.fallsAsGranted() {
+		a.presence.leave()
+	}
+	return err
 }
 
 // listen gathers what systemd tells.

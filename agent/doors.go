@@ -104,6 +104,8 @@ type Presence interface {
 	Announce(ctx context.Context, host cluster.HostID, a cluster.Alive, old cluster.Lease) (cluster.Lease, error)
 	Renew(ctx context.Context, l cluster.Lease) (time.Duration, error)
 	Remaining(ctx context.Context, l cluster.Lease) (time.Duration, error)
+	// End ends this host's life in the store, before its lease would.
+	End(ctx context.Context, l cluster.Lease) error
 }
 
 // Reporter writes what this host says of itself, and reads what it said last.

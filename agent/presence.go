@@ -131,7 +131,7 @@ func (p *presence) doubt() {
 	p.kick.ring()
 }
 
-// run renews the lease each TTL/5 until ctx ends. It never gives it back: a restart of
+// run renews the lease each TTL/5 until ctx ends. It does not give it back: a restart of
 // the agent is shorter than the lease.
 func (p *presence) run(ctx context.Context) error {
 	next := time.NewTimer(0)
@@ -146,6 +146,23 @@ func (p *presence) run(ctx context.Context) error {
 		begun := p.clock.Boottime()
 		wait := p.step(ctx)
 		next.Reset(max(0, wait-(p.clock.Boottime()-begun)))
+	}
+}
+
+// leaveLimit bounds how long the end of a life may hold up the end of the agent.
+const leaveLimit = 2 * time.Second
+
+// leave ends this host's life because the host goes down: the next boot then need not watch it before it begins its own.
+// If that fails it lapses by itself. What is fenced may run here until the switch fires, so then it has to.
+func (p *presence) leave() {
+	st := p.current()
+	if st.lease.ID == 0 || !st.settled || st.taken != "" || p.fenced() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
+	defer cancel()
+	if err := p.door.End(ctx, st.lease); err != nil {
+		p.log.Info("this host's lease lapses by itself", "err", err)
 	}
 }
 

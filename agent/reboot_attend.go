@@ -129,6 +129,13 @@ func (r *reboots) ends(edit func(*life)) {
 	}
 }
 
+// fallsAsGranted says whether the host goes down, and was granted that.
+func (r *reboots) fallsAsGranted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.falling.under && r.falling.granted
+}
+
 // external says that a client other than this agent carries the grant out.
 func external(g *cluster.Granting, boot cluster.Boot) bool {
 	return g != nil && g.External && g.Boot == boot && g.Phase.Away()

@@ -145,3 +145,34 @@ func TestLeaderIsFaster(t *testing.T) {
 		}
 	})
 }
+
+// TestNoLifeToWatch: a host that goes down as granted ends its life, and its next boot begins one at once. One that runs what is
+// fenced, or goes down ungranted, lets the lease run on.
+func TestNoLifeToWatch(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		granted, fenced bool
+	}{
+		{"granted", true, false},
+		{"granted, with a fenced unit", true, true},
+		{"not granted", false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inReboots(t, func(w *world) {
+				if c.fenced {
+					w.settled(map[string]cluster.Placement{"single.service": w.launchFenced("single.service")})
+				}
+				if c.granted {
+					w.grant(cluster.Grant{Generation: 7, Phase: cluster.PhaseGranted, Boot: w.bootNow(), Cause: "test", Within: time.Minute})
+				} else if _, err := w.host.Logind().Reboot(w.t.Context(), false); err != nil {
+					t.Fatal(err)
+				}
+				w.until("the host to go down", func() bool { return !w.host.Powered() })
+				w.stop()
+				if ended, want := w.alive() == 0, c.granted && !c.fenced; ended != want {
+					t.Errorf("the life ended with the host: %t, want %t", ended, want)
+				}
+			})
+		})
+	}
+}

@@ -38,6 +38,9 @@ func (s *Store) Announce(ctx context.Context, host cluster.HostID, a cluster.Ali
 	return s.create(ctx, host, a)
 }
 
+// End ends a life of a host before its lease would. It is no error when it is over.
+func (s *Store) End(ctx context.Context, l Lease) error { return s.end(ctx, l.Host, l) }
+
 // resume goes on with our own life; ErrLapsed when it is over.
 func (s *Store) resume(ctx context.Context, host cluster.HostID, a cluster.Alive, old Lease) (Lease, error) {
 	if _, err := s.b.Renew(ctx, old.ID); err != nil {
@@ -64,7 +67,7 @@ func (s *Store) resume(ctx context.Context, host cluster.HostID, a cluster.Alive
 	return Lease{Host: host, ID: old.ID, AliveRev: old.AliveRev, Nonce: a.Nonce}, nil
 }
 
-// end ends another life of this host: the key if it is still that life's, then its lease.
+// end ends a life of this host: the key if it is still that life's, then its lease.
 func (s *Store) end(ctx context.Context, host cluster.HostID, old Lease) error {
 	key := s.keys.alive(host)
 	_, err := s.commit(ctx, Txn{
@@ -72,7 +75,7 @@ func (s *Store) end(ctx context.Context, host cluster.HostID, old Lease) error {
 		Then: []Op{{Key: key, Delete: true}},
 	})
 	if err != nil {
-		return fmt.Errorf("take over host %s: %w", host, err)
+		return fmt.Errorf("end the life of host %s: %w", host, err)
 	}
 	// Nothing hangs on the lease any more; its holder shall learn it at once. If this
 	// fails it lapses by itself.
