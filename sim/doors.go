@@ -17,6 +17,7 @@ type machine struct {
 	doors.Host
 	fake *fake.Host
 	gate *gate
+	host *Host
 }
 
 func newMachine(h *fake.Host, g *gate) machine {

@@ -72,6 +72,8 @@ func (s *schedule) drawFault(name string, at time.Duration) {
 		s.drawVandal(at)
 	case "cordon":
 		s.drawCordon(at)
+	case "reboot", "typed", "need", "clock", "people", "trap", "policy", "illness":
+		s.drawReboots(name, at)
 	case "label":
 		i, zone := s.rng.IntN(len(s.busy)), string(rune('a'+s.rng.IntN(3)))
 		s.add(at, "", func(w *World) {
@@ -122,6 +124,7 @@ func (s *schedule) stall(at, d time.Duration, depose bool) {
 			return
 		}
 		w.Judge.Note("stall the leader %s for %s, depose %v", held.name, d.Round(time.Millisecond), depose)
+		w.Judge.stalled(true)
 		held.Stall(true)
 		if depose {
 			w.depose(held)
@@ -131,6 +134,7 @@ func (s *schedule) stall(at, d time.Duration, depose bool) {
 		if held != nil {
 			w.Judge.Note("end of the stall of %s", held.name)
 			held.Stall(false)
+			w.Judge.stalled(false)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"flotilla/agent/systemd/fake"
 	"flotilla/cluster"
 	"flotilla/cluster/store"
+	daemondoors "flotilla/daemon/doors"
 	"flotilla/leader"
 )
 
@@ -28,12 +30,17 @@ type Host struct {
 	labels    map[string]string
 	machine   *fake.Host
 	truth     *truth
+	clock     clock
 
 	mu    sync.Mutex
 	proc  *process // nil while none lives
 	lives int      // folders made so far
 	lag   time.Duration
 	log   *slog.Logger
+	fates *rand.Rand // how it comes back from its shutdowns
+	need  string     // what asks for its reboot
+	rose  time.Time  // when it came back last
+	ill   time.Time  // until when that boot is not well
 }
 
 // process is one life of a host's daemon.
@@ -45,6 +52,10 @@ type process struct {
 	store  *store.Store
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the agent has ended
+
+	mu    sync.Mutex
+	locks []func()  // of logind's, to be given back
+	heard time.Time // when the store answered last
 }
 
 func newHost(w *World, n int, name string) *Host {
@@ -54,17 +65,25 @@ func newHost(w *World, n int, name string) *Host {
 		log:       w.opt.Log.With("host", name),
 		labels:    map[string]string{"zone": string(rune('a' + n%3))},
 	}
+	h.clock.booted = time.Now()
+	h.fates = rand.New(rand.NewPCG(w.opt.Seed, 0x66617465+uint64(n)))
 	h.machine = fake.New(fake.Options{
 		Seed: w.opt.Seed<<16 + uint64(n), StartTime: w.opt.StartTime, StopTime: w.opt.StopTime, ReloadTime: w.opt.ReloadTime,
 		PullTime: fake.Range{To: pullTime},
 		Behave:   func(unit string) (fake.Behaviour, bool) { return behave(name, unit) }, MachineID: string(h.id),
 	})
-	h.truth = &truth{name: name, id: h.id, booted: time.Now(), up: map[cluster.Unit]*run{}, tally: map[cluster.Unit]int{}}
+	h.truth = &truth{name: name, id: h.id, booted: time.Now(), up: map[cluster.Unit]*run{}, tally: map[cluster.Unit]int{}, used: map[int64]int{}}
 	if w.Judge != nil {
 		w.Judge.mu.Lock()
 		w.Judge.machines = append(w.Judge.machines, h.truth)
+		w.Judge.clockOf[h.id], h.truth.sick = h.clock.off, h.illFor
 		w.Judge.mu.Unlock()
 		h.machine.Observe(func(e fake.Event) { w.Judge.happened(h.truth, e) })
+		w.Judge.booted(h.truth, h.boot())
+	}
+	if w.opt.Reboots != nil {
+		h.machine.DelayMax(w.opt.Reboots.Delay)
+		h.machine.OnDown(h.fell)
 	}
 	return h
 }
@@ -80,7 +99,7 @@ func (h *Host) folder(life int, kind string) string {
 func (h *Host) Start() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.proc != nil {
+	if h.proc != nil || !h.machine.Powered() {
 		return nil
 	}
 	p := &process{stall: newGate(nil), done: make(chan struct{})}
@@ -91,7 +110,7 @@ func (h *Host) Start() error {
 	if seams.backend != nil {
 		backend = seams.backend(backend)
 	}
-	p.store = store.New(wire{Backend: backend, gate: p.gate, name: string(h.id), after: h.w.after}, "", store.Options{TTL: h.w.opt.Timing.TTL, Log: h.log})
+	p.store = store.New(wire{Backend: backend, gate: p.gate, name: string(h.id), after: h.w.after, heard: p.hears}, "", store.Options{TTL: h.w.opt.Timing.TTL, Log: h.log})
 	if err := h.newAgent(p); err != nil {
 		return err
 	}
@@ -117,23 +136,28 @@ func (h *Host) Start() error {
 
 func (h *Host) newAgent(p *process) error {
 	m := newMachine(h.machine, p.gate)
+	m.host = h
 	doors := agent.Doors{
 		Systemd: m, Changes: m, Timers: m, Killer: m, Files: m, Journal: m, Clock: m,
 		Images: images{systemd.NewImages(h.machine, h.machine, h.machine), p.gate},
 		Views:  p.store, Presence: p.store, Reporter: p.store,
 	}
+	if h.w.opt.Reboots != nil {
+		doors.Logind = logind{daemondoors.Logind{Login: h.machine.Logind()}, h, p, p.gate}
+		doors.Machine, doors.Grants, doors.Needs, doors.Checks = m, p.store, needs{h}, checks{h.w}
+	}
 	if f := h.w.opt.seams.doors; f != nil {
 		f(&doors)
 	}
-	boot := h.machine.BootID()
+	boot := h.boot()
 	var err error
 	p.agent, err = agent.New(doors, agent.Options{
 		Host: h.id, Timing: h.w.opt.Timing, Log: h.log,
 		Info: cluster.HostInfo{
-			Boot: boot, Name: h.name, Address: h.name + ":7117", Version: version1, Labels: h.labels,
+			Boot: boot.ID, Reboot: h.softBoots(boot), Etcd: h.member(), Name: h.name, Address: h.name + ":7117", Version: version1, Labels: h.labels,
 			Runtimes: map[string]string{"podman": "5.4"}, CPUs: 64, Memory: 256 << 30,
 		},
-		StateDir: h.folder(h.lives, "state"), RunDir: h.folder(h.lives, "run"),
+		Look: h.w.opt.Reboots.look(), StateDir: h.folder(h.lives, "state"), RunDir: h.folder(h.lives, "run"),
 	})
 	return err
 }
@@ -145,7 +169,7 @@ const pullTime = 3 * time.Second
 const version1 = "1.0.0"
 
 func (h *Host) newLeader(ctx context.Context, p *process) {
-	source := store.NewMirror(p.store, nil)
+	source := store.NewMirror(p.store, h.clock.now)
 	mirror := leader.Mirror(source)
 	seat := leader.Store(throne{p.store, cluster.LeaderInfo{Host: h.id, Address: h.name + ":7117", Version: version1}, h.w.opt.Timing.LeaderTTL(), p.stall})
 	seams := h.w.opt.seams
@@ -155,7 +179,7 @@ func (h *Host) newLeader(ctx context.Context, p *process) {
 	if seams.leader != nil {
 		seat = seams.leader(seat)
 	}
-	p.loop = leader.New(leader.Options{Store: seat, Mirror: mirror, Plan: h.w.opt.Plan, Log: h.log})
+	p.loop = leader.New(leader.Options{Store: seat, Mirror: mirror, Plan: h.w.opt.Plan, Clock: h.clock.now, Log: h.log})
 	h.w.run(func() { _ = source.Run(ctx) })
 	h.w.run(func() { _ = p.loop.Run(ctx) })
 }
@@ -177,6 +201,7 @@ func (h *Host) Term() {
 	h.proc = nil
 	p.gate.kill()
 	p.stall.kill()
+	p.drop()
 }
 
 func (h *Host) end(keepRun bool) {
@@ -194,6 +219,7 @@ func (h *Host) end(keepRun bool) {
 	h.successor(keepRun)
 	h.proc = nil
 	p.cancel()
+	p.drop()
 }
 
 // successor copies the folders for the next life; what a dead process still writes goes
@@ -257,7 +283,12 @@ func (h *Host) PowerOff() {
 
 // Boot starts a host without power, and its daemon.
 func (h *Host) Boot() error {
-	h.machine.Boot()
+	if !h.machine.Powered() {
+		h.machine.Boot()
+		if h.w.Judge != nil {
+			h.w.Judge.booted(h.truth, h.boot())
+		}
+	}
 	return h.Start()
 }
 

@@ -41,6 +41,7 @@ type Judge struct {
 	starts   int       // by agents
 	stops    int       // by agents
 	tell     io.Writer // gets each line of the trace at once; nil = nobody
+	reboots
 }
 
 // rules switches on what only some scenarios promise.
@@ -59,6 +60,8 @@ type facts struct {
 	alive  int64 // create revision of its sign of life, 0 while absent
 	absent time.Time
 	spec   cluster.HostSpec
+	told   time.Time // when spec changed last
+	rebootFacts
 }
 
 // head is a unit as its user wants it.
@@ -126,6 +129,7 @@ func (j *Judge) forget() {
 	j.live = map[cluster.Unit]map[cluster.HostID]bool{}
 	j.granted = map[cluster.Unit]int64{}
 	j.leader = leaderKey{}
+	j.reboots.forget()
 	for _, h := range j.places {
 		h.list = append(h.list, version{from: time.Now()})
 	}
@@ -200,6 +204,7 @@ func (j *Judge) committed(rev int64, events []store.Event) {
 		return
 	}
 	c := commit{j: j, rev: rev}
+	j.rev = rev
 	for _, e := range events {
 		c.take(e)
 	}
@@ -213,6 +218,8 @@ type commit struct {
 	by    string
 	term  int64
 	moves []move
+	turns []turning    // of hosts' reboots
+	specs []specChange // what operators say of hosts
 }
 
 // move is one change of an order.
@@ -252,6 +259,8 @@ func (c *commit) take(e store.Event) {
 		c.takeOrder(name, e)
 	case "status":
 		c.takeStatus(name, e)
+	default:
+		c.takeReboots(folder, name, e)
 	}
 }
 
@@ -294,6 +303,7 @@ func (c *commit) takeLeader(e store.Event) {
 		c.j.note("nobody leads")
 		return
 	}
+	c.j.leads = time.Now()
 	c.j.leader = leaderKey{e.CreateRev, decode[cluster.LeaderInfo](e.Value).Host}
 	c.j.note("%s leads, term %d", c.j.leader.host.Short(), e.CreateRev)
 }
@@ -318,11 +328,13 @@ func (c *commit) takeHead(u cluster.Unit, e store.Event) {
 
 func (c *commit) takeSpec(id cluster.HostID, e store.Event) {
 	f := c.j.fact(id)
-	f.spec = cluster.HostSpec{}
+	was := f.spec
+	f.spec, f.told = cluster.HostSpec{}, time.Now()
 	if !e.Deleted {
 		f.spec = decode[cluster.HostSpec](e.Value)
 	}
-	c.j.note("user: host %s is cordoned %v removed %v labels %v", id.Short(), f.spec.Cordon != nil, f.spec.Removed != nil, f.spec.Labels)
+	c.j.note("user: host %s is cordoned %v removed %v labels %v%s", id.Short(), f.spec.Cordon != nil, f.spec.Removed != nil, f.spec.Labels, rebootWords(f.spec))
+	c.specs = append(c.specs, specChange{id, was})
 }
 
 func (c *commit) takeAlive(id cluster.HostID, e store.Event) {
@@ -334,6 +346,11 @@ func (c *commit) takeAlive(id cluster.HostID, e store.Event) {
 		}
 		f.alive, f.absent = e.CreateRev, time.Time{}
 		return
+	}
+	for w := range j.acks {
+		if w.Host == id {
+			j.sees(w.Unit)
+		}
 	}
 	f.alive, f.absent = 0, time.Now()
 	j.note("%s is absent", id.Short())
@@ -347,6 +364,9 @@ func (c *commit) takeAlive(id cluster.HostID, e store.Event) {
 func (c *commit) takeOrder(name string, e store.Event) {
 	host, rest, _ := strings.Cut(name, "/")
 	unit, ok := strings.CutPrefix(rest, "place/")
+	if rest == "grant" {
+		c.takeGrant(cluster.HostID(host), e)
+	}
 	if !ok {
 		return
 	}
@@ -392,11 +412,19 @@ func (v version) word() string {
 func (c *commit) takeStatus(name string, e store.Event) {
 	host, unit, _ := strings.Cut(name, "/")
 	w := cluster.Where{Host: cluster.HostID(host), Unit: cluster.Unit(unit)}
+	c.j.sees(w.Unit)
 	if e.Deleted {
 		delete(c.j.acks, w)
+		delete(c.j.wrong, w)
 		return
 	}
-	c.j.acks[w] = decode[cluster.Status](e.Value)
+	st := decode[cluster.Status](e.Value)
+	c.j.acks[w] = st
+	if st.State.Running() || endedWell(st) {
+		delete(c.j.wrong, w)
+	} else if c.j.wrong[w].IsZero() {
+		c.j.wrong[w] = time.Now()
+	}
 }
 
 // identityBefore is the store that the hosts joined.

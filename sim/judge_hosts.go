@@ -20,6 +20,10 @@ type truth struct {
 	tally   map[cluster.Unit]int // starts by the agent in this boot
 	lives   int                  // of its process, in this boot
 	trouble spans
+
+	boots []cluster.Boot        // one after the other, the present one last
+	used  map[int64]int         // how often a grant of a generation was carried out
+	sick  func() time.Duration  // for how long its systemd is degraded; nil = nobody asks
 }
 
 // run is one unit from its start to its end.
@@ -84,8 +88,9 @@ func (j *Judge) happened(t *truth, e fake.Event) {
 	defer j.mu.Unlock()
 	u := cluster.Unit(e.Unit)
 	switch {
-	case e.Op == "power-loss":
-		j.note("%s: power is lost", t.name)
+	case e.Op == "power-loss" || e.Op == "down":
+		j.note("%s: %s (%s)", t.name, e.Op, e.By)
+		j.count[e.Op+" "+e.By]++
 		t.up = map[cluster.Unit]*run{}
 	case e.Op == "boot":
 		j.note("%s: boots", t.name)

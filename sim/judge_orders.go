@@ -12,12 +12,16 @@ const vandal = "vandal"
 
 // judge holds a revision against the rules of leaders.
 func (c *commit) judge() {
-	if len(c.moves) == 0 || c.by == vandal {
+	c.people()
+	if len(c.moves)+len(c.turns) == 0 || c.by == vandal {
 		return
 	}
 	j := c.j
 	if c.by != string(j.leader.host) || c.term != j.leader.rev {
 		j.breach("%.8s wrote orders in its term %d at revision %d, while %s leads in term %d", c.by, c.term, c.rev, j.leader.host.Short(), j.leader.rev)
+	}
+	for _, t := range c.turns {
+		c.turned(t)
 	}
 	took := map[cluster.Unit]bool{}
 	for _, m := range c.moves {
@@ -29,6 +33,7 @@ func (c *commit) judge() {
 			c.rolled(m, took)
 		case m.is.State == cluster.Gone:
 			c.ended(m)
+			c.emptied(m, took)
 		default:
 			c.forgotten(m)
 		}
@@ -58,6 +63,8 @@ func (c *commit) given(m move) {
 		j.breach("%s was placed on %s, which is cordoned", m.Unit, m.Host.Short())
 	case f.spec.Removed != nil:
 		j.breach("%s was placed on %s, which is removed", m.Unit, m.Host.Short())
+	case f.closed(j) != "":
+		j.breach("%s was placed on %s, which %s", m.Unit, m.Host.Short(), f.closed(j))
 	}
 	h := j.heads[m.Unit]
 	if h == nil {
@@ -130,6 +137,9 @@ func (c *commit) moved(m move) {
 		if f.alive != 0 {
 			j.breach("%s was moved off %s, which is alive", m.Unit, from.Host.Short())
 		}
+		if g := f.grant; f.alive == 0 && g != nil && f.away() && f.spec.Removed == nil {
+			j.breach("%s was moved off %s, which is %s", m.Unit, from.Host.Short(), g.Phase)
+		}
 		if f.spec.Removed == nil && f.absent.After(j.resumed) && j.storm() {
 			j.breach("%s was moved off %s although so many hosts are absent", m.Unit, from.Host.Short())
 		}
@@ -141,7 +151,7 @@ func (c *commit) moved(m move) {
 func (j *Judge) storm() bool {
 	known, absent := 0, 0
 	for _, f := range j.hosts {
-		if f.spec.Removed != nil {
+		if f.spec.Removed != nil || f.excused() {
 			continue
 		}
 		gone := f.alive == 0 && time.Since(f.absent) > 10*time.Second
@@ -165,6 +175,9 @@ func (c *commit) ended(m move) {
 	h, f := j.heads[m.Unit], j.fact(m.Host)
 	c.relieved(m)
 	if h != nil && h.asked(m, j.acks[m.Where]) {
+		return
+	}
+	if f.leaves(j) {
 		return
 	}
 	if h == nil || h.spec.Target == 0 || !h.plain() || f.alive == 0 || f.spec.Removed != nil || len(j.live[m.Unit]) > 0 || !m.was.wanted() {

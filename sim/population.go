@@ -22,7 +22,10 @@ const (
 	fails  = "fail"   // fails at once
 	deaf   = "deaf"   // ignores SIGTERM for four seconds
 
-	swift = "swift" // runs on, and on its next host before it leaves one; of scripts only
+	tied  = "tied"  // runs on and stays on a host that is drained; a family
+	few   = "few"   // a family of which one at a time may be down
+
+	swift = "swift" // runs on, and on its next host before it leaves one
 	picky = "picky" // as swift, but fails on h1, and is tried elsewhere; of scripts only
 )
 
@@ -81,6 +84,10 @@ func content(u cluster.Unit, version int) []byte {
 		fmt.Fprintf(&b, "Runtime=podman\nImage=app:%d\n", version)
 	case global:
 		b.WriteString("Global=true\n")
+	case tied:
+		b.WriteString("Drain=stay\nMaxUnavailable=50%\n")
+	case few:
+		b.WriteString("MaxUnavailable=1\n")
 	case swift:
 		b.WriteString("Handover=start-first\n")
 	case picky:
@@ -109,6 +116,17 @@ func populate(rng *rand.Rand, n int) []cluster.Unit {
 				out = append(out, cluster.Unit(fmt.Sprintf("%s-%d.service", s.kind, count[s.kind])))
 				break
 			}
+		}
+	}
+	return out
+}
+
+// families draws the instances of three templates.
+func families(rng *rand.Rand) []cluster.Unit {
+	var out []cluster.Unit
+	for _, kind := range []string{few, swift, tied} {
+		for n := range 2 + rng.IntN(3) {
+			out = append(out, cluster.Unit(fmt.Sprintf("%s-web@%d.service", kind, n+1)))
 		}
 	}
 	return out

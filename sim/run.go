@@ -16,6 +16,7 @@ type Outcome struct {
 	Theme  string
 	Broken []string // promises that were broken; empty = all is well
 	Trace  string
+	Count  map[string]int // what happened how often
 }
 
 // Report is what a person needs to see of a run that went wrong.
@@ -27,9 +28,15 @@ func (o Outcome) Report() string {
 // agents' files.
 func Run(seed uint64, dir string) (Outcome, error) { return newSchedule(seed).run(dir, seams{}) }
 
+// RunReboots is Run for a seed in which hosts reboot.
+func RunReboots(seed uint64, dir string) (Outcome, error) {
+	return newRebootSchedule(seed).run(dir, seams{})
+}
+
 // Times that a cluster gets after the last fault.
 const (
 	settleLimit = 4 * time.Minute
+	rollLimit   = 40 * time.Minute // with reboots that are still asked for
 	quietBefore = time.Minute
 	quietFor    = 6 * time.Minute // longer than the agents' safety pass
 )
@@ -62,14 +69,20 @@ func (s *schedule) run(dir string, defects seams) (Outcome, error) {
 	if err := w.Heal(); err != nil {
 		return Outcome{}, err
 	}
-	if w.settle(settleLimit) {
+	limit := settleLimit
+	if s.opt.Reboots != nil {
+		limit = rollLimit
+		w.disarm()
+		w.calm()
+	}
+	if w.settle(limit) {
 		w.checkIdle()
 	}
 	return s.outcome(w), nil
 }
 
 func (s *schedule) outcome(w *World) Outcome {
-	return Outcome{Seed: s.opt.Seed, Theme: s.theme.name, Broken: w.Judge.Broken(), Trace: w.Judge.Trace()}
+	return Outcome{Seed: s.opt.Seed, Theme: s.theme.name, Broken: w.Judge.Broken(), Trace: w.Judge.Trace(), Count: w.Judge.Count()}
 }
 
 // Heal brings back every host that is off and every daemon that was killed.
@@ -100,6 +113,9 @@ func (w *World) settle(limit time.Duration) bool {
 		if problems = w.Problems(); len(problems) == 0 {
 			w.Judge.Note("settled")
 			return true
+		}
+		if w.opt.Reboots != nil {
+			w.checkReasons()
 		}
 		w.StopOrphans()
 	}
@@ -155,6 +171,11 @@ func (w *World) Problems() []string {
 	}
 	for u, h := range j.heads {
 		v.unit(u, h)
+	}
+	for id, f := range j.hosts {
+		if why := j.unserved(f); why != "" {
+			v.say("%s %s", id.Short(), why)
+		}
 	}
 	for where, h := range j.places {
 		if st := h.last().State; st != 0 && j.heads[where.Unit] == nil && st != cluster.Gone {

@@ -24,6 +24,7 @@ type theme struct {
 	weights map[string]int
 	wipe    bool
 	guest   bool
+	windows bool // groups have one
 }
 
 // themes covers every fault; seed n has theme n modulo their number.
@@ -73,24 +74,34 @@ const (
 )
 
 func newSchedule(seed uint64) *schedule {
-	s := &schedule{rng: rand.New(rand.NewPCG(seed, 0x73696d)), models: map[cluster.Unit]*model{}}
 	all := themes()
-	s.theme = all[seed%uint64(len(all))]
+	s := startSchedule(seed, 0x73696d, all[seed%uint64(len(all))])
 	hosts, n := 3+s.rng.IntN(6), 10+s.rng.IntN(51)
 	s.end = warmup + time.Duration(60+s.rng.IntN(90))*time.Second
 	if seed%bigEvery == bigEvery-1 {
 		hosts, n = bigHosts, bigUnits
 	}
-	s.opt = Options{
-		Seed: seed, Hosts: hosts, Candidates: 2 + s.rng.IntN(2),
-		Timing:    cluster.Timing{TTL: 10 * time.Second, Switch: tightFire, StopBudget: 3 * time.Second},
-		StartTime: fake.Range{To: 300 * time.Millisecond}, StopTime: fake.Range{To: 300 * time.Millisecond}, ReloadTime: fake.Range{To: 200 * time.Millisecond},
-	}
+	s.opt.Hosts, s.opt.Candidates = hosts, 2+s.rng.IntN(2)
 	s.busy = make([]time.Duration, hosts)
 	s.units = populate(s.rng, n)
 	s.draw()
-	slices.SortStableFunc(s.steps, func(a, b step) int { return int(a.at - b.at) })
+	s.sort()
 	return s
+}
+
+// startSchedule is an empty one. kind tells apart what is drawn for one seed.
+func startSchedule(seed, kind uint64, about theme) *schedule {
+	return &schedule{
+		rng: rand.New(rand.NewPCG(seed, kind)), models: map[cluster.Unit]*model{}, theme: about,
+		opt: Options{
+			Seed: seed, Timing: cluster.Timing{TTL: 10 * time.Second, Switch: tightFire, StopBudget: 3 * time.Second},
+			StartTime: fake.Range{To: 300 * time.Millisecond}, StopTime: fake.Range{To: 300 * time.Millisecond}, ReloadTime: fake.Range{To: 200 * time.Millisecond},
+		},
+	}
+}
+
+func (s *schedule) sort() {
+	slices.SortStableFunc(s.steps, func(a, b step) int { return int(a.at - b.at) })
 }
 
 func (s *schedule) add(at time.Duration, what string, do func(*World)) {

@@ -24,6 +24,7 @@ type wire struct {
 	gate  *gate
 	name  string
 	after func(time.Duration, func())
+	heard func() // called at each answer; nil = nobody asks
 }
 
 // ask carries out one request of the process.
@@ -35,6 +36,9 @@ func ask[T any](w wire, ctx context.Context, do func() (T, error)) (T, error) {
 	out, err := do()
 	if gone := w.gate.answered(ctx); gone != nil {
 		return none, fmt.Errorf("%w: %w", store.ErrAmbiguous, gone)
+	}
+	if err == nil && w.heard != nil {
+		w.heard()
 	}
 	return out, err
 }

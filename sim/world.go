@@ -35,6 +35,7 @@ type Options struct {
 	StartTime  fake.Range
 	StopTime   fake.Range
 	ReloadTime fake.Range
+	Reboots    *Reboots  // hosts reboot, and agents and leader see to it; nil = they do not
 	Trace      io.Writer // gets the judge's trace as it grows; nil = nobody
 	seams      seams
 }
@@ -60,6 +61,8 @@ type World struct {
 	typing turn // one user, who does one thing after the other
 	ended  chan struct{}
 	later  atomic.Int64 // things that after will still do
+
+	outside atomic.Bool // what groups check does not answer
 
 	mu    sync.Mutex
 	user  *store.Store // its user's way to the store, as unkind as everybody's

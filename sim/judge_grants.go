@@ -1,0 +1,305 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/cluster/store"
+	"flotilla/units"
+)
+
+func (c *commit) takeGrant(id cluster.HostID, e store.Event) {
+	j, f := c.j, c.j.fact(id)
+	t := turning{host: id, was: f.grant}
+	if !e.Deleted {
+		g := decode[cluster.Grant](e.Value)
+		t.is = &g
+	}
+	f.grant = t.is
+	if t.is == nil {
+		j.note("grant: %s has none any more", id.Short())
+	} else {
+		j.note("grant: %s is %s gen %d wish %d now %v within %s: %s", id.Short(), t.is.Phase, t.is.Generation, t.is.Wish, t.is.Now, t.is.Within, t.is.Reason)
+	}
+	c.turns = append(c.turns, t)
+	if t.is == nil || t.was != nil && t.was.Phase == t.is.Phase && t.was.Generation == t.is.Generation {
+		return
+	}
+	j.count[t.is.Phase.String()]++
+	if waiting := j.traps[t.is.Phase]; len(waiting) > 0 {
+		j.traps[t.is.Phase] = waiting[1:]
+		waiting[0](id)
+	}
+}
+
+// turned holds a change of a host's reboot against the rules.
+func (c *commit) turned(t turning) {
+	j, f := c.j, c.j.fact(t.host)
+	was, is := cluster.Grant{}, cluster.Grant{}
+	if t.was != nil {
+		was = *t.was
+	}
+	if t.is != nil {
+		is = *t.is
+	}
+	if t.is != nil && is.Reason == "" {
+		j.breach("%s is %s without a reason", t.host.Short(), is.Phase)
+	}
+	switch {
+	case was.Phase.Holds() && (is.Generation != was.Generation || !is.Phase.Holds()):
+		c.freed(t.host, was, is)
+	case is.Phase == was.Phase && is.Generation == was.Generation:
+	case is.Phase.Holds() && !was.Phase.Holds():
+		c.begun(t.host, was, is)
+	case is.Phase == cluster.PhaseDrained:
+		c.follows(t.host, was, is, cluster.PhaseDraining)
+		if f.drained {
+			j.count["drained of units"]++
+		}
+	case is.Phase == cluster.PhaseGranted:
+		c.follows(t.host, was, is, cluster.PhaseDrained)
+		c.allowed(t.host, is)
+	case is.Phase == cluster.PhaseRebooting:
+		c.follows(t.host, was, is, cluster.PhaseGranted)
+		if !f.used() {
+			j.breach("%s is taken for rebooting and has not used its grant", t.host.Short())
+		}
+	case is.Phase == cluster.PhaseOverdue:
+		c.follows(t.host, was, is, cluster.PhaseRebooting)
+	case is.Phase == cluster.PhaseReturning && was.Phase != cluster.PhaseSettling:
+		if j.machineOf(t.host).since(is.Boot) < 1 {
+			j.breach("%s is taken for back in the boot that was to end", t.host.Short())
+		}
+	case is.Phase == cluster.PhaseSettling:
+		c.follows(t.host, was, is, cluster.PhaseReturning)
+	}
+}
+
+func (c *commit) follows(id cluster.HostID, was, is cluster.Grant, want cluster.Phase) {
+	if was.Phase != want || was.Generation != is.Generation {
+		c.j.breach("%s went from %s (%d) to %s (%d)", id.Short(), was.Phase, was.Generation, is.Phase, is.Generation)
+	}
+}
+
+// begun checks that a host takes its slot rightly.
+func (c *commit) begun(id cluster.HostID, was, is cluster.Grant) {
+	j, f := c.j, c.j.fact(id)
+	f.began, f.drained = time.Now(), false
+	for u := range j.machineOf(id).up {
+		f.drained = f.drained || j.movable(j.machineOf(id), u)
+	}
+	switch {
+	case is.Phase != cluster.PhaseDraining:
+		j.breach("%s begins its reboot as %s", id.Short(), is.Phase)
+	case is.Generation <= was.Generation || is.Generation > c.rev:
+		j.breach("%s: reboot %d follows %d at revision %d", id.Short(), is.Generation, was.Generation, c.rev)
+	case f.alive == 0:
+		j.breach("%s begins to reboot and is absent", id.Short())
+	case j.machineOf(id).since(is.Boot) < 0:
+		j.breach("%s is to reboot from boot %v, which it never had", id.Short(), is.Boot)
+	case is.Wish != 0 && (f.spec.Reboot == nil || f.spec.Reboot.ID != is.Wish):
+		j.breach("%s begins to reboot for wish %d, which nobody has", id.Short(), is.Wish)
+	case is.Wish == 0 && (f.info.Reboot == nil || f.info.Reboot.Need.State != cluster.NeedYes) && j.long(f.began, reaction):
+		j.breach("%s begins to reboot and nothing asks for it", id.Short())
+	}
+	c.mayGo(id, is, func(o *facts) bool { return o.holds() })
+}
+
+// allowed checks that a host gets leave to reboot rightly: all is looked at again.
+func (c *commit) allowed(id cluster.HostID, is cluster.Grant) {
+	j, f := c.j, c.j.fact(id)
+	f.granted, f.ahead = time.Now(), j.leaderClock()
+	c.mayGo(id, is, func(o *facts) bool { return o.mayBeAway() })
+	if f.info.Etcd != "" {
+		for _, o := range j.hosts {
+			if o.id != id && o.info.Etcd != "" && o.spec.Removed == nil && (o.mayBeAway() || o.alive == 0) {
+				j.breach("%s may reboot with its etcd member while %s is %s", id.Short(), o.id.Short(), o.phase())
+			}
+		}
+	}
+	c.overBudget(id)
+}
+
+// overBudget checks that not too many instances of a template are down with those that stay on a host.
+func (c *commit) overBudget(id cluster.HostID) {
+	j, t := c.j, c.j.machineOf(id)
+	for u := range t.up {
+		h := j.heads[u]
+		if h == nil || !u.IsInstance() || h.req.Drain != units.DrainStay || !j.available(u) {
+			continue
+		}
+		whole, down := 0, 0
+		for o, other := range j.heads {
+			if o.Template() != u.Template() || other.spec.Target != units.Launched {
+				continue
+			}
+			whole++
+			if t.up[o] != nil || j.missing(o) {
+				down++
+			}
+		}
+		if most := h.req.MaxUnavailable.Of(whole); down > most {
+			j.breach("%s may reboot with %s: %d of %d of its family are then down, at most %d may be", id.Short(), u, down, whole, most)
+		}
+	}
+}
+
+// mayGo checks slots, windows and freezes of one more host.
+func (c *commit) mayGo(id cluster.HostID, g cluster.Grant, counts func(*facts) bool) {
+	j, f := c.j, c.j.fact(id)
+	for _, name := range j.groupsOf(f) {
+		group := j.groups[name]
+		size, taken := 0, []string{}
+		for _, o := range j.hosts {
+			if !slices.Contains(j.groupsOf(o), name) {
+				continue
+			}
+			if o.info.Name != "" && o.spec.Removed == nil {
+				size++
+			}
+			if o.id == id || counts(o) || j.unplanned(o) {
+				taken = append(taken, o.id.Short()+" "+o.phase().String())
+				continue
+			}
+		}
+		if most := group.Max.Of(size); len(taken) > most {
+			slices.Sort(taken)
+			j.breach("%s is %s: then %d hosts of group %s are away, and %d may be: %v", id.Short(), g.Phase, len(taken), name, most, taken)
+		}
+		if !g.Now && group.Freeze != nil && group.Freeze.Until.IsZero() {
+			j.breach("%s is %s and its group %s is frozen", id.Short(), g.Phase, name)
+		}
+	}
+	if !g.Now && (j.policy.Freeze != nil && j.policy.Freeze.Until.IsZero() || f.spec.Freeze != nil && f.spec.Freeze.Until.IsZero()) {
+		j.breach("%s is %s and frozen", id.Short(), g.Phase)
+	}
+	if why := j.outside(f, g, j.leaderClock()); why != "" {
+		j.breach("%s is %s, and %s", id.Short(), g.Phase, why)
+	}
+}
+
+// unplanned says that a host is away, or going, without a grant, and that every leader knows.
+func (j *Judge) unplanned(f *facts) bool {
+	if f.holds() || f.info.Name == "" || f.spec.Removed != nil {
+		return false
+	}
+	if f.phase() == cluster.PhaseReleased && f.alive == 0 {
+		return false // the others may go on without it
+	}
+	return f.alive == 0 && j.long(f.absent, reaction) || f.alive != 0 && !f.down.IsZero() && j.long(f.down, reaction)
+}
+
+// groupsOf are the groups of a host and those that it had when its reboot began.
+func (j *Judge) groupsOf(f *facts) []string {
+	h := cluster.Host{Spec: f.spec, Info: &f.info}
+	labels := h.Labels()
+	var out []string
+	for name, g := range j.groups {
+		s, err := units.ParseSelector(g.Selector)
+		if name != cluster.DefaultGroup && err == nil && s.Match(labels) {
+			out = append(out, name)
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, cluster.DefaultGroup)
+	}
+	if f.holds() {
+		for _, name := range f.grant.Groups {
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// leaderClock is how far the clock of who leads goes ahead of the true time.
+func (j *Judge) leaderClock() time.Duration {
+	if ahead := j.clockOf[j.leader.host]; ahead != nil {
+		return ahead()
+	}
+	return 0
+}
+
+// outside says which window of a host's groups is closed by a clock, "" if none is, or none counts.
+func (j *Judge) outside(f *facts, g cluster.Grant, ahead time.Duration) string {
+	if g.Now {
+		return ""
+	}
+	now, finish := time.Now().Add(ahead), true
+	for _, name := range g.Groups {
+		finish = finish && j.groups[name].Finish
+	}
+	if finish && g.Phase != cluster.PhaseDraining {
+		return ""
+	}
+	for _, name := range j.groupsOf(f) {
+		group := j.groups[name]
+		if len(group.Windows) == 0 {
+			if g.Wish == 0 && f.spec.Reboot == nil {
+				return "its group " + name + " has no window, and nobody asked"
+			}
+			continue
+		}
+		if !slices.ContainsFunc(group.Windows, func(w string) bool { return j.open(w, now) }) {
+			return "no window of group " + name + " is open at " + now.UTC().Format("15:04:05")
+		}
+	}
+	return ""
+}
+
+// open says whether a window is open at a time.
+func (j *Judge) open(name string, at time.Time) bool {
+	w, ok := j.windows[name]
+	if !ok {
+		return false
+	}
+	list, err := w.Openings(at.Add(-time.Second), 1) // leaders decide a moment before they write
+	return err == nil && len(list) > 0 && !list[0].From.After(at)
+}
+
+// freed checks that a slot is given back rightly.
+func (c *commit) freed(id cluster.HostID, was, is cluster.Grant) {
+	j, f := c.j, c.j.fact(id)
+	used := f.booking.Generation == was.Generation && f.booking.Refused == ""
+	removed := f.spec.Removed != nil || f.info.Name == ""
+	switch is.Phase {
+	case cluster.PhaseDone:
+		c.follows(id, was, is, cluster.PhaseSettling)
+		c.well(id, was)
+		j.count["used and done"]++
+	case cluster.PhaseReleased:
+		if u := f.spec.Unlock; !removed && (u == nil || u.Generation != was.Generation) {
+			j.breach("the slot of %s was released, and nobody unlocked it", id.Short())
+		}
+	case cluster.PhaseBlocked, cluster.PhaseAbandoned, cluster.PhaseFailed:
+		if used {
+			j.breach("the slot of %s was taken back (%s) after it used its grant", id.Short(), is.Phase)
+		}
+		if is.Phase == cluster.PhaseFailed && (f.booking.Generation != was.Generation || f.booking.Refused == "") {
+			j.breach("%s is taken for refused, and said nothing of that", id.Short())
+		}
+	default:
+		if !removed {
+			j.breach("the slot of %s (%s) is free: %s", id.Short(), was.Phase, is.Phase)
+		}
+	}
+}
+
+// well checks that a host which is taken for back and well is so.
+func (c *commit) well(id cluster.HostID, g cluster.Grant) {
+	j, t := c.j, c.j.machineOf(id)
+	if t.since(g.Boot) < 1 {
+		j.breach("the slot of %s is free, and it has not booted since", id.Short())
+	}
+	for where, since := range j.wrong {
+		h := j.places[where]
+		if where.Host == id && h.last().State == cluster.Launched && j.long(since, reaction) && j.long(h.last().from, reaction) {
+			j.breach("the slot of %s is free, and %s does not run on it since %s", id.Short(), where.Unit, time.Since(since))
+		}
+	}
+	if t.sick != nil && t.sick() > reaction {
+		j.breach("the slot of %s is free, and its systemd is degraded", id.Short())
+	}
+}

@@ -1,0 +1,148 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"flotilla/cluster"
+	"flotilla/leader/plan"
+	"flotilla/units"
+)
+
+// rebooting checks a reboot that an agent asked logind for, at the moment it begins. heard is when the store
+// last answered this agent.
+func (j *Judge) rebooting(t *truth, heard time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f := j.fact(t.id)
+	g, b := f.grant, f.booking
+	j.note("%s: reboots by grant %d", t.name, b.Generation)
+	j.count["coordinated"]++
+	t.used[b.Generation]++
+	switch {
+	case t.guest:
+		j.breach("%s reboots although its id belongs to another host", t.name)
+	case g == nil || b.Generation != g.Generation || b.Refused != "":
+		j.breach("%s reboots, and the store has it use grant %d (%s), not %d", t.name, b.Generation, b.Refused, generationOf(g))
+		return
+	case g.Phase != cluster.PhaseGranted && g.Phase != cluster.PhaseRebooting && g.Phase != cluster.PhaseOverdue && g.Phase != cluster.PhaseReleased:
+		j.breach("%s reboots by grant %d, which is %s", t.name, g.Generation, g.Phase)
+	case t.since(g.Boot) != 0:
+		j.breach("%s reboots by grant %d of another boot", t.name, g.Generation)
+	case t.used[b.Generation] > 1:
+		j.breach("%s reboots %d times by grant %d", t.name, t.used[b.Generation], b.Generation)
+	case heard.Before(f.booked):
+		j.breach("%s reboots, and the store never answered that it may", t.name)
+	}
+	if !f.edited(j) {
+		if why := j.outside(f, *g, f.ahead); why != "" {
+			j.breach("%s reboots, and %s", t.name, why)
+		}
+	}
+	for u := range t.up {
+		if j.movable(t, u) && !j.gaveUp(f) {
+			j.breach("%s reboots with %s, which could move", t.name, u)
+		}
+	}
+}
+
+// edited says that people changed windows, groups or the wish since the host got leave to reboot.
+func (f *facts) edited(j *Judge) bool {
+	return j.reboots.edited.After(f.granted) || f.told.After(f.granted)
+}
+
+// gaveUp says that the drain of a host may leave units behind.
+func (j *Judge) gaveUp(f *facts) bool {
+	for _, name := range f.grant.Groups {
+		if j.groups[name].OnBlocked == cluster.SkipUnit {
+			return true
+		}
+	}
+	return false
+}
+
+// emptied checks that a running instance is ordered off a drained host only while enough others of its family
+// are up, by what every leader knows.
+func (c *commit) emptied(m move, took map[cluster.Unit]bool) {
+	j, h, f := c.j, c.j.heads[m.Unit], c.j.fact(m.Host)
+	if h == nil || !m.Unit.IsInstance() || !m.was.runs() || h.spec.Target != units.Launched || f.alive == 0 || !j.acks[m.Where].State.Running() {
+		return
+	}
+	if f.spec.Drain == nil && f.phase() != cluster.PhaseDraining && f.phase() != cluster.PhaseDrained {
+		return
+	}
+	j.count["instance drained"]++
+	if len(j.live[m.Unit]) > 0 {
+		return // it runs elsewhere
+	}
+	took[m.Unit] = true
+	whole, down := 0, 0
+	for u, other := range j.heads {
+		if u.Template() != m.Unit.Template() || other.spec.Target != units.Launched {
+			continue
+		}
+		whole++
+		if took[u] || j.missing(u) {
+			down++
+		}
+	}
+	if most := h.req.MaxUnavailable.Of(whole); down > most {
+		j.breach("%s was drained off %s while %d of %d of its family are down, at most %d may be", m.Unit, m.Host.Short(), down, whole, most)
+	}
+}
+
+// checkReasons checks that every host that wants a reboot or takes a slot is listed, with a reason.
+func (w *World) checkReasons() {
+	h := w.Leader()
+	if h == nil || h.process() == nil {
+		return
+	}
+	latest := h.process().loop.Latest()
+	if !latest.Leading || latest.Planned.IsZero() || latest.Err != nil {
+		return
+	}
+	listed := map[cluster.HostID]plan.HostReboot{}
+	for _, r := range latest.Reboots {
+		listed[r.Host] = r
+	}
+	j := w.Judge
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, r := range latest.Reboots {
+		if r.Reason == "" || r.Phase == cluster.PhaseNone {
+			j.breach("%s is %q and has no reason", r.Name, r.Phase)
+		}
+		if r.Phase.Holds() && r.Since.IsZero() {
+			j.breach("%s is %s and has no age", r.Name, r.Phase)
+		}
+	}
+	if !j.long(j.began, reaction) || j.leader.host != h.id || !j.long(j.leads, reaction) {
+		return
+	}
+	if _, bad := h.truth.trouble.touches(time.Now().Add(-reaction)); bad {
+		return
+	}
+	for id, f := range j.hosts {
+		if why := j.unserved(f); why != "" && j.long(f.told, reaction) && f.spec.Removed == nil && f.info.Name != "" {
+			if _, ok := listed[id]; !ok {
+				j.breach("%s %s, and the leader says nothing of it", id.Short(), why)
+			}
+		}
+	}
+}
+
+// unserved says what of a host's reboot is not done, "" if all is.
+func (j *Judge) unserved(f *facts) string {
+	wish, g := f.spec.Reboot, f.grant
+	again := g != nil && (g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned)
+	unlocked := g != nil && f.spec.Unlock != nil && f.spec.Unlock.Generation == g.Generation
+	switch {
+	case f.holds():
+		return fmt.Sprintf("is %s: %s", g.Phase, g.Reason)
+	case wish == nil:
+		return ""
+	case g == nil || wish.ID > g.Wish || again && wish.ID == g.Wish && !unlocked:
+		return "is asked to reboot"
+	}
+	return ""
+}
