@@ -37,7 +37,7 @@ func withMonotonic(wall time.Time, monotonic time.Duration) time.Time {
 	const (
 		has       = 1 << 63
 		nanoBits  = 30
-		since1885 = 2682374400 // seconds to 1970
+		since1885 = 2682288000 // seconds to 1970
 	)
 	t := wall.Round(0)
 	r := (*reading)(unsafe.Pointer(&t))

@@ -20,7 +20,7 @@ func (c *commit) takeGrant(id cluster.HostID, e store.Event) {
 	if t.is == nil {
 		j.note("grant: %s has none any more", id.Short())
 	} else {
-		j.note("grant: %s is %s gen %d wish %d now %v within %s: %s", id.Short(), t.is.Phase, t.is.Generation, t.is.Wish, t.is.Now, t.is.Within, t.is.Reason)
+		j.note("grant: %s is %s of %d boot %.4s+%d wish %d now %v within %s: %s", id.Short(), t.is.Phase, t.is.Generation, t.is.Boot.ID, t.is.Boot.Soft, t.is.Wish, t.is.Now, t.is.Within, t.is.Reason)
 	}
 	c.turns = append(c.turns, t)
 	if t.is == nil || t.was != nil && t.was.Phase == t.is.Phase && t.was.Generation == t.is.Generation {
@@ -121,7 +121,7 @@ func (c *commit) allowed(id cluster.HostID, is cluster.Grant) {
 	c.overBudget(id)
 }
 
-// overBudget checks that not too many instances of a template are down with those that stay on a host.
+// overBudget checks that instances which stay on a host go down only while so many others are up that one may.
 func (c *commit) overBudget(id cluster.HostID) {
 	j, t := c.j, c.j.machineOf(id)
 	for u := range t.up {
@@ -135,12 +135,12 @@ func (c *commit) overBudget(id cluster.HostID) {
 				continue
 			}
 			whole++
-			if t.up[o] != nil || j.missing(o) {
+			if t.up[o] == nil && j.missing(o) {
 				down++
 			}
 		}
-		if most := h.req.MaxUnavailable.Of(whole); down > most {
-			j.breach("%s may reboot with %s: %d of %d of its family are then down, at most %d may be", id.Short(), u, down, whole, most)
+		if most := h.req.MaxUnavailable.Of(whole); down >= most {
+			j.breach("%s may reboot with %s: %d of %d of its family are down elsewhere, at most %d may be in all", id.Short(), u, down, whole, most)
 		}
 	}
 }

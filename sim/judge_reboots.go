@@ -185,6 +185,9 @@ func (c *commit) takeInfo(id cluster.HostID, e store.Event) {
 	if !e.Deleted {
 		f.info = decode[cluster.HostInfo](e.Value)
 	}
+	if r := f.info.Reboot; r != nil {
+		c.j.note("info: %s boot %.4s+%d need %s before %v after %v last %v", id.Short(), f.info.Boot, r.Soft, r.Need.State, r.Before, r.After, r.Last)
+	}
 	switch r := f.info.Reboot; {
 	case r == nil || r.Down == nil:
 		if !f.down.IsZero() {
