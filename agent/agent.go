@@ -137,7 +137,7 @@ func New(doors Doors, opt Options) (*Agent, error) {
 		return nil, fmt.Errorf("make an agent: %w", err)
 	}
 	a := &Agent{
-		doors: doors, opt: opt, boot: bootName(opt.boot()), log: opt.Log.With("component", "agent"), metrics: newMetrics(opt.Metrics),
+		doors: doors, opt: opt, boot: opt.boot().Name(), log: opt.Log.With("component", "agent"), metrics: newMetrics(opt.Metrics),
 		wake: newBell(), link: &link{}, stale: true, all: true, owesLoad: true,
 		step: func(string) error { return nil },
 		seen: map[cluster.Unit]Observed{}, dirty: map[cluster.Unit]bool{}, flying: map[cluster.Unit]flight{},

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -116,14 +115,6 @@ func (o Options) boot() cluster.Boot {
 		b.Soft = o.Info.Reboot.Soft
 	}
 	return b
-}
-
-// bootName tells one run of the host from another in files of /run, which outlive a soft reboot.
-func bootName(b cluster.Boot) string {
-	if b.Soft == 0 {
-		return b.ID
-	}
-	return fmt.Sprintf("%s+%d", b.ID, b.Soft)
 }
 
 // notice is called when orders or the lease changed. What is being done for a grant that is another one by now ends.

@@ -154,14 +154,20 @@ func (h *Host) StatusOf(u Unit) (*Status, bool) {
 
 // Boot is the present run of a host that is alive and said so.
 func (h *Host) Boot() (Boot, bool) {
-	if h.Alive == nil || h.Info == nil || h.Info.Boot != h.Alive.Boot {
+	if h.Alive == nil || h.Info == nil {
 		return Boot{}, false
 	}
-	b := Boot{ID: h.Info.Boot}
-	if r := h.Info.Reboot; r != nil {
-		b.Soft = r.Soft
+	b := h.Info.Run()
+	return b, b.Name() == h.Alive.Boot
+}
+
+// Run is the run of the host in which this was said.
+func (i *HostInfo) Run() Boot {
+	b := Boot{ID: i.Boot}
+	if i.Reboot != nil {
+		b.Soft = i.Reboot.Soft
 	}
-	return b, true
+	return b
 }
 
 // Used says that the host committed itself to its present grant, and did not take that back.

@@ -12,6 +12,15 @@ type Boot struct {
 	Soft int    `json:"soft,omitempty"`
 }
 
+// Name tells one run of a host from another in a word, as Alive and Status have it: the boot id, and after N soft
+// reboots of it +N.
+func (b Boot) Name() string {
+	if b.Soft == 0 {
+		return b.ID
+	}
+	return fmt.Sprintf("%s+%d", b.ID, b.Soft)
+}
+
 // Phase is where a host stands on its way through a reboot.
 type Phase int
 

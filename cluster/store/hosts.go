@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"flotilla/cluster"
 )
@@ -130,7 +131,7 @@ func (l *Leaving) ends(alive KeyValue) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if a.Boot != l.Boot {
+	if id, _, _ := strings.Cut(a.Boot, "+"); id != l.Boot { // soft reboots of it are this boot too
 		return false, &TakenError{Lease: Lease{Host: l.Host, ID: alive.Lease, AliveRev: alive.CreateRev, Nonce: a.Nonce}, Alive: a}
 	}
 	return !l.UnitsRun, nil

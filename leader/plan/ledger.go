@@ -63,11 +63,12 @@ func newLedger(snap *cluster.Snapshot) ledger {
 		of:    snap,
 	}
 	for _, h := range snap.Hosts {
+		_, ready := h.Boot()
 		l.hosts = append(l.hosts, &host{
 			Host: h, units: len(h.Placed),
 			known:   h.Info != nil || h.Alive != nil,
 			removed: h.Spec.Removed != nil,
-			ready:   h.Alive != nil && h.Info != nil && h.Info.Boot == h.Alive.Boot,
+			ready:   ready,
 			shut:    closed(h), leaves: leaves(h),
 		})
 	}

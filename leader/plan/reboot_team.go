@@ -158,7 +158,7 @@ func (c *coordinator) busy(h *host) string {
 // writtenOff says that a person let the others go on without this host, which has not been seen since.
 func (h *host) writtenOff() bool {
 	g := h.Grant
-	return g != nil && g.Phase == cluster.PhaseReleased && h.Alive == nil && h.Info != nil && h.Info.Boot == g.Boot.ID
+	return g != nil && g.Phase == cluster.PhaseReleased && h.Alive == nil && h.Info != nil && h.Info.Run() == g.Boot
 }
 
 // size is how many hosts a group has, or its stage.
