@@ -153,7 +153,8 @@ func (c *coordinator) overBudget(h *host) string {
 	for _, u := range stays {
 		head := c.snap.Units[u]
 		crew := c.planner.muster(head)
-		if cost := c.cost(u, h); cost > 0 && !crew.spare(head, cost) {
+		cost := c.cost(u, h)
+		if (cost > 0 || c.runsAt(u, h)) && !crew.spare(head, cost) { // one that came up just now is among those that are down
 			return fmt.Sprintf("%s stays on it and may not go down now: waits for %s", u, c.awaited(crew.blocker(h.Placed[u]), head))
 		}
 	}
