@@ -94,9 +94,9 @@ func (p *planner) expired(d draining) bool {
 // stays says why a unit is not moved off a host that is drained, "" for one that is. Units that are bound to each
 // other by MachineOf go together, or stay together.
 func (p *planner) stays(u cluster.Unit, h *host) string {
-	team := p.team(u, h)
+	band := p.band(u, h)
 	over := true
-	for _, mate := range team {
+	for _, mate := range band {
 		why, ended := p.staysAlone(mate, h)
 		switch {
 		case why == "":
@@ -132,33 +132,6 @@ func (p *planner) staysAlone(u cluster.Unit, h *host) (why string, ended bool) {
 	}
 	st, ok := h.StatusOf(u)
 	return "", ok && endedWell(st)
-}
-
-// team are the units on the host that are bound to this one by MachineOf, itself included: those that others name
-// come before those, then by name.
-func (p *planner) team(u cluster.Unit, h *host) []cluster.Unit {
-	if head := p.snap.Units[u]; len(p.followers[u]) == 0 && (head == nil || len(head.Req.MachineOf) == 0) {
-		return []cluster.Unit{u}
-	}
-	found := map[cluster.Unit]bool{u: true}
-	for open := []cluster.Unit{u}; len(open) > 0; open = open[1:] {
-		near := slices.Clone(p.followers[open[0]])
-		if head := p.snap.Units[open[0]]; head != nil {
-			near = append(near, head.Req.MachineOf...)
-		}
-		for _, x := range near {
-			if !found[x] && p.live(x, h) {
-				found[x] = true
-				open = append(open, x)
-			}
-		}
-	}
-	out := make([]cluster.Unit, 0, len(found))
-	for x := range found {
-		out = append(out, x)
-	}
-	slices.Sort(out)
-	return p.peersFirst(out)
 }
 
 // drains says whether a unit that suits its host leaves it because the host is drained.

@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"flotilla/cluster"
 	"flotilla/units"
 )
 
-// evacuation is a team of units that leaves a host which is drained.
+// evacuation is a band of units that leaves a host which is drained.
 type evacuation struct {
 	from  *host
 	drain draining
@@ -21,7 +20,7 @@ type evacuation struct {
 	first   bool   // its roots start elsewhere before they stop here, and the others follow
 }
 
-// roots are the members that name no other of the team.
+// roots are the members that name no other of the band.
 func (e *evacuation) roots() []*cluster.UnitHead {
 	return slices.DeleteFunc(slices.Clone(e.heads), func(head *cluster.UnitHead) bool { return e.follows(head) })
 }
@@ -38,10 +37,10 @@ func (e *evacuation) names() []cluster.Unit {
 	return out
 }
 
-// evacuate moves the units of a pass off hosts that are drained, team by team.
+// evacuate moves the units of a pass off hosts that are drained, band by band.
 func (p *planner) evacuate(list []cluster.Unit) {
 	done := map[cluster.Unit]bool{}
-	var teams []*evacuation
+	var bands []*evacuation
 	for _, u := range list {
 		if done[u] {
 			continue
@@ -51,10 +50,10 @@ func (p *planner) evacuate(list []cluster.Unit) {
 			done[x] = true
 		}
 		e.waits = p.underWay(e)
-		teams = append(teams, e)
+		bands = append(bands, e)
 	}
-	given := p.givenUp(teams)
-	for _, e := range teams {
+	given := p.givenUp(bands)
+	for _, e := range bands {
 		switch first := given[e.from]; {
 		case e.waits != "":
 			p.remain(e, false, "%s", e.waits)
@@ -63,7 +62,7 @@ func (p *planner) evacuate(list []cluster.Unit) {
 		case first != "":
 			p.remain(e, true, "nothing more leaves host %s: the drain's time is over, and %s has no place", e.from.Name(), first)
 		default:
-			p.evacuateTeam(e)
+			p.leaveTogether(e)
 		}
 	}
 }
@@ -71,20 +70,21 @@ func (p *planner) evacuate(list []cluster.Unit) {
 func (p *planner) evacuation(u cluster.Unit) *evacuation {
 	from := p.byID[p.leaving[u].pl.Host]
 	e := &evacuation{from: from, drain: p.drainOf(from), first: true}
-	for _, x := range p.team(u, from) {
+	for _, x := range p.band(u, from) {
 		e.heads = append(e.heads, p.snap.Units[x])
 	}
 	for _, head := range e.roots() {
-		e.first = e.first && startsFirst(head, from.Placed[head.Name]) && p.runsAt(head.Name, from)
+		pl := from.Placed[head.Name] // nil for an orphan that was adopted just now
+		e.first = e.first && pl != nil && startsFirst(head, pl) && p.runsAt(head.Name, from)
 	}
 	return e
 }
 
 // givenUp are the hosts whose drain is to leave all as it is when its time is over and a unit has no place: the
 // first of such units.
-func (p *planner) givenUp(teams []*evacuation) map[*host]cluster.Unit {
+func (p *planner) givenUp(bands []*evacuation) map[*host]cluster.Unit {
 	out := map[*host]cluster.Unit{}
-	for _, e := range teams {
+	for _, e := range bands {
 		if e.waits != "" || e.drain.onBlocked != cluster.AbortDrain || !p.expired(e.drain) || p.mayStop(e) {
 			continue
 		}
@@ -96,20 +96,20 @@ func (p *planner) givenUp(teams []*evacuation) map[*host]cluster.Unit {
 	return out
 }
 
-// mayStop says that the team is stopped when it has no place in time.
+// mayStop says that the band is stopped when it has no place in time.
 func (p *planner) mayStop(e *evacuation) bool {
 	return e.drain.onBlocked == cluster.StopUnit ||
 		!slices.ContainsFunc(e.heads, func(head *cluster.UnitHead) bool { return head.Req.Drain != units.DrainStop })
 }
 
-// strand notes that a team has no place to go to.
+// strand notes that a band has no place to go to.
 func (p *planner) strand(e *evacuation) {
 	for _, head := range e.heads {
 		p.stranded[head.Name] = true
 	}
 }
 
-// remain says why a team is still where it is.
+// remain says why a band is still where it is.
 func (p *planner) remain(e *evacuation, stuck bool, format string, args ...any) {
 	why := fmt.Sprintf(format, args...)
 	for _, head := range e.heads {
@@ -121,7 +121,7 @@ func (p *planner) remain(e *evacuation, stuck bool, format string, args ...any) 
 	}
 }
 
-func (p *planner) evacuateTeam(e *evacuation) {
+func (p *planner) leaveTogether(e *evacuation) {
 	to, reason, why := p.chooseFor(e)
 	switch {
 	case why == "":
@@ -132,7 +132,7 @@ func (p *planner) evacuateTeam(e *evacuation) {
 		p.blocked(e, why)
 		return
 	}
-	if why, stuck := p.heldTeam(e); why != "" {
+	if why, stuck := p.heldBand(e); why != "" {
 		p.remain(e, stuck, "%s", why)
 		return
 	}
@@ -153,7 +153,7 @@ func (p *planner) evacuateTeam(e *evacuation) {
 	}
 }
 
-// underWay says which member of a team is on its way already, or cannot go yet.
+// underWay says which member of a band is on its way already, or cannot go yet.
 func (p *planner) underWay(e *evacuation) string {
 	if len(e.roots()) == 0 {
 		return "MachineOf goes in a circle through " + listed(e.names()) + ": remove it from one of the units"
@@ -177,14 +177,7 @@ func (p *planner) underWay(e *evacuation) string {
 	return ""
 }
 
-// follow keeps a place for a unit where one has gone that it must be with.
-func (p *planner) follow(head *cluster.UnitHead) {
-	for _, peer := range head.Req.MachineOf {
-		p.promise(head.Name, p.heirs[peer])
-	}
-}
-
-// peersToCome says that a unit of the team waits for one that it names and that is on its way.
+// peersToCome says that a unit of the band waits for one that it names and that is on its way.
 func (p *planner) peersToCome(e *evacuation) bool {
 	for _, head := range e.heads {
 		for _, peer := range head.Req.MachineOf {
@@ -196,14 +189,14 @@ func (p *planner) peersToCome(e *evacuation) bool {
 	return false
 }
 
-// blocked deals with a team that has no place: it stays, or it is stopped when the drain's time is over.
+// blocked deals with a band that has no place: it stays, or it is stopped when the drain's time is over.
 func (p *planner) blocked(e *evacuation, why string) {
 	if !p.mayStop(e) || !p.expired(e.drain) {
 		p.strand(e)
 		p.remain(e, false, "no other host takes it: %s", why)
 		return
 	}
-	if held, stuck := p.heldTeam(e); held != "" {
+	if held, stuck := p.heldBand(e); held != "" {
 		p.strand(e)
 		p.remain(e, stuck, "no other host takes it (%s), and before it is stopped it %s", why, held)
 		return
@@ -216,65 +209,9 @@ func (p *planner) blocked(e *evacuation, why string) {
 	}
 }
 
-// chooseFor finds the host that takes the whole team. why is set where there is none.
-func (p *planner) chooseFor(e *evacuation) (to *host, reason, why string) {
-	p.avoid = e.from
-	defer func() { p.avoid = nil }()
-	if len(e.heads) == 1 {
-		to, reason, why = p.choose(e.heads[0])
-		if why != "" {
-			why = p.orLater(e.heads[0], p.leaving[e.heads[0].Name], why)
-		}
-		return to, reason, why
-	}
-	team := p.candidates(e)
-	for _, h := range p.hosts {
-		if h != e.from && (to == nil || p.ahead(team[0], h, to)) && p.takes(team, h) {
-			to = h
-		}
-	}
-	if to != nil {
-		return to, "it takes " + listed(e.names()), ""
-	}
-	for i, c := range team {
-		if !slices.ContainsFunc(p.hosts, func(h *host) bool { return p.check(c, h) == fits }) {
-			return nil, "", fmt.Sprintf("%s belong together (MachineOf), and for %s there is %s", listed(e.names()), e.heads[i].Name, p.whyNot(c))
-		}
-	}
-	return nil, "", "no host takes all of " + listed(e.names()) + ", which belong together (MachineOf)"
-}
-
-// candidates are the members of a team in search of a host, each with the others. The first stands for what all
-// of them reserve.
-func (p *planner) candidates(e *evacuation) []*candidate {
-	out := make([]*candidate, len(e.heads))
-	var all room
-	for i, head := range e.heads {
-		out[i] = p.candidate(head)
-		out[i].company = e.names()
-		all.memory, all.cpu = all.memory+out[i].demand.memory, all.cpu+out[i].demand.cpu
-	}
-	out[0].demand = all
-	return out
-}
-
-// takes says that a host takes all of a team.
-func (p *planner) takes(team []*candidate, h *host) bool {
-	kin := map[*family]int{}
-	for _, c := range team {
-		if p.check(c, h) != fits {
-			return false
-		}
-		if kin[c.family]++; c.req.MaxPerHost > 0 && p.siblings(c, h)+kin[c.family] > c.req.MaxPerHost {
-			return false
-		}
-	}
-	return true
-}
-
-// heldTeam says what a team has to wait for although it has a place, "" = nothing, and whether it takes a person
+// heldBand says what a band has to wait for although it has a place, "" = nothing, and whether it takes a person
 // to end that. Only what runs and stops before it starts elsewhere takes anything from its family.
-func (p *planner) heldTeam(e *evacuation) (why string, stuck bool) {
+func (p *planner) heldBand(e *evacuation) (why string, stuck bool) {
 	if e.first || e.drain.hurry {
 		return "", false
 	}
@@ -295,62 +232,4 @@ func (p *planner) heldTeam(e *evacuation) (why string, stuck bool) {
 		}
 	}
 	return "", false
-}
-
-// promise keeps a place on a host for a unit that is to come there, so that no other takes it meanwhile.
-func (p *planner) promise(u cluster.Unit, to *host) {
-	if to != nil && p.order(u, to) == 0 {
-		p.occupy(u, to, cluster.Gone)
-		p.promises[u] = to
-	}
-}
-
-// promised is the host that a unit was stopped for, if it still fits, and the one where it was stopped.
-func (p *planner) promised(c *candidate) (to, from *host) {
-	newest := p.lastFreed(c.head.Name)
-	if newest == nil || newest.Shift.From != "" {
-		return nil, nil
-	}
-	if to = p.byID[newest.Shift.To]; to != nil && p.check(c, to) == fits {
-		return to, p.byID[newest.Host]
-	}
-	return nil, nil
-}
-
-// lastFreed is the newest tombstone of a unit that was carried out, nil without one.
-func (p *planner) lastFreed(u cluster.Unit) *cluster.Placed {
-	var newest *cluster.Placed
-	for _, pl := range p.freed[u] {
-		if newest == nil || pl.Generation > newest.Generation {
-			newest = pl
-		}
-	}
-	return newest
-}
-
-// keepPlaces keeps the places of the units that are being stopped for another host.
-func (p *planner) keepPlaces(u cluster.Unit) {
-	head := p.snap.Units[u]
-	if head == nil || !wanted(head) || len(p.liveHosts(u)) > 0 {
-		return
-	}
-	for _, pl := range p.tombstones(u) {
-		if to := p.byID[pl.Shift.To]; pl.Shift.From == "" && to != nil && p.order(u, p.byID[pl.Host]) == cluster.Gone {
-			p.promise(u, to)
-		}
-	}
-}
-
-// mostListed is how many units a sentence names.
-const mostListed = 4
-
-func listed(names []cluster.Unit) string {
-	words := make([]string, 0, mostListed)
-	for _, u := range names[:min(len(names), mostListed)] {
-		words = append(words, string(u))
-	}
-	if more := len(names) - len(words); more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(words, ", "), more)
-	}
-	return strings.Join(words, ", ")
 }

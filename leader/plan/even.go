@@ -88,7 +88,7 @@ func (e *evening) shares(list []cluster.Unit) (s stance, ok bool) {
 				return s, false
 			}
 			s.on[h]++
-			if pl.Generation > e.first && e.stays(u, h) == "" && len(e.team(u, h)) == 1 && len(head.Req.MachineOf) == 0 {
+			if pl.Generation > e.first && e.stays(u, h) == "" && len(e.band(u, h)) == 1 && len(head.Req.MachineOf) == 0 {
 				s.may[h] = append(s.may[h], head)
 			}
 		}
