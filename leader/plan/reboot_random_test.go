@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -33,6 +34,9 @@ func TestRebootsByChance(t *testing.T) {
 		c.build()
 		for i := range 120 {
 			c.happen()
+			if i == 60 {
+				c.save()
+			}
 			c.decide()
 			if c.fault != "" {
 				t.Fatalf("seed %d, step %d: %s", seed, i, c.fault)
@@ -50,6 +54,23 @@ func TestRebootsByChance(t *testing.T) {
 	}
 	if done < 2*seeds || ended-done < seeds {
 		t.Errorf("%d reboots were done and %d ended otherwise in %d clusters: too few to show anything", done, ended-done, seeds)
+	}
+}
+
+// save: a saved cluster is planned alike.
+func (c *weather) save() {
+	var s plan.Saved
+	if err := json.Unmarshal([]byte(c.saved()), &s); err != nil {
+		c.blame("read what was saved: %v", err)
+		return
+	}
+	snap, err := s.Snapshot()
+	if err != nil {
+		c.blame("restore what was saved: %v", err)
+		return
+	}
+	if diff := cmp.Diff(c.plan(), plan.Plan(snap, s.Options, s.Taken)); diff != "" {
+		c.blame("plan of the saved cluster (-want +got):\n%s", diff)
 	}
 }
 

@@ -33,6 +33,7 @@ type Saved struct {
 	Contents   map[units.Hash][]byte  `json:"contents"` // of the unit files, base64
 	Destroyed  map[cluster.Unit]int64 `json:"destroyed,omitempty"`
 	Stops      []SavedStop            `json:"orphan_stops,omitempty"`
+	SavedReboots
 }
 
 // SavedHost is a host with its orders and reports.
@@ -48,6 +49,7 @@ type SavedHost struct {
 	DrainSeen time.Time                     `json:"drain_seen,omitzero"`
 	Placed    map[cluster.Unit]SavedPlaced  `json:"placed,omitempty"`
 	Status    map[cluster.Unit]*SavedStatus `json:"status,omitempty"`
+	SavedGrant
 }
 
 // SavedStatus is a report with when it was first seen to be so.
@@ -90,6 +92,7 @@ func Save(snap *cluster.Snapshot, opt Options, now time.Time) Saved {
 		Format: savedFormat, Taken: now, Options: opt.withDefaults(), Store: snap.Store, Revision: snap.Revision,
 		HostsEpoch: snap.HostsEpoch, Watched: snap.Watched, Loaded: snap.Loaded, Resumed: snap.Resumed,
 		Hosts: []SavedHost{}, Units: []SavedUnit{}, Contents: map[units.Hash][]byte{}, Destroyed: maps.Clone(snap.Destroyed),
+		SavedReboots: saveReboots(snap),
 	}
 	for _, id := range slices.Sorted(maps.Keys(snap.Hosts)) {
 		out.Hosts = append(out.Hosts, saveHost(snap.Hosts[id]))
@@ -116,7 +119,7 @@ func saveHost(h *cluster.Host) SavedHost {
 		ID: h.ID, Spec: h.Spec, SpecRev: h.SpecRev, Info: h.Info, Alive: h.Alive, AliveRev: h.AliveRev,
 		Absent: h.Absent, AbsentRev: h.AbsentRev, DrainSeen: h.DrainSeen,
 		Status: make(map[cluster.Unit]*SavedStatus, len(h.Status)),
-		Placed: make(map[cluster.Unit]SavedPlaced, len(h.Placed)),
+		Placed: make(map[cluster.Unit]SavedPlaced, len(h.Placed)), SavedGrant: saveGrant(h),
 	}
 	for u, st := range h.Status {
 		out.Status[u] = &SavedStatus{*st, st.Seen}
@@ -151,6 +154,7 @@ func (s *Saved) Snapshot() (*cluster.Snapshot, error) {
 	for u, rev := range s.Destroyed {
 		out.SetDestroyed(u, rev)
 	}
+	s.SavedReboots.restore(out)
 	for _, w := range s.Stops {
 		out.SetOrphanStop(cluster.Where{Host: w.Host, Unit: w.Unit}, w.Rev)
 	}
@@ -165,6 +169,7 @@ func (h *SavedHost) restore(into *cluster.Snapshot) error {
 	into.SetHostSpec(h.ID, h.Spec, h.SpecRev, h.DrainSeen)
 	host := into.Hosts[h.ID]
 	host.Info, host.Alive, host.AliveRev, host.Absent, host.AbsentRev = h.Info, h.Alive, h.AliveRev, h.Absent, h.AbsentRev
+	h.SavedGrant.restore(host)
 	for u, pl := range h.Placed {
 		into.SetPlaced(&cluster.Placed{Placement: pl.Placement, Rev: pl.Rev, Host: h.ID, Unit: u, Bad: pl.Bad})
 	}
