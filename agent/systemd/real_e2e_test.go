@@ -3,10 +3,12 @@
 package systemd_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,11 +59,65 @@ func TestContractOnSystemd(t *testing.T) {
 			DelForeign: func(name string) error { return os.Remove(filepath.Join(folder, name)) },
 			HostUnit:   "dbus.service", HostOfOurs: "getty@tty7.service",
 		}
+		if !userMode() {
+			login := systemd.NewLogind(systemd.Options{})
+			t.Cleanup(func() { login.Close() })
+			h.Login = systemdtest.Login{Logind: login, Block: block, Held: heldLocks}
+		}
 		if userMode() {
 			h.HostOfOurs, h.Systemctl = "dbus.service", "/bin/systemctl --user"
 		}
 		return h
 	})
+}
+
+// block forbids shutdowns as a person does.
+func block(who string) (release func(), err error) {
+	cmd := exec.Command("systemd-inhibit", "--what=shutdown", "--mode=block", "--who="+who, "--why=the suite", "sh", "-c", "echo held; exec sleep infinity")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its end is the end of its child
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	release = func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait()
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		release()
+		return nil, fmt.Errorf("systemd-inhibit: %w", err)
+	}
+	return release, nil
+}
+
+// heldLocks counts the locks of this process that delay shutdowns.
+func heldLocks() (int, error) {
+	out, err := exec.Command("systemd-inhibit", "--list", "--no-legend", "--no-pager").Output()
+	n := 0
+	for line := range strings.Lines(string(out)) {
+		if words := strings.Fields(line); len(words) > 0 && words[0] == "flotilla" && slices.Contains(words, fmt.Sprint(os.Getpid())) {
+			n++
+		}
+	}
+	return n, err
+}
+
+// TestOnceIsLiteral: systemd expands nothing in a command's words.
+func TestOnceIsLiteral(t *testing.T) {
+	m := mustManager(t)
+	const name = "suite-literal.service"
+	t.Cleanup(func() {
+		if err := m.ResetFailed(context.Background(), name); err != nil {
+			t.Error(err)
+		}
+	})
+	line := `x=in; test "$x" = in && test "${x}y" = iny && test "%n" = '%'n && test "$$" -gt 1`
+	if got, err := m.RunOnce(t.Context(), name, systemd.Once{Description: "the suite's", Command: []string{"/bin/sh", "-c", line}}); err != nil || got != systemd.Done {
+		t.Errorf("RunOnce(%s) = %q, %v, want done", line, got, err)
+	}
 }
 
 func mustMonotonic() time.Duration {

@@ -39,6 +39,14 @@ func contractHost(h *Host) systemdtest.Host {
 		},
 		PutForeign: func(name string, data []byte) error { h.Dir().PutForeign(name, data); return nil },
 		DelForeign: func(name string) error { h.Dir().DelForeign(name); return nil },
-		HostUnit:   "sshd.service", HostOfOurs: "getty@tty7.service",
+		Login: systemdtest.Login{
+			Logind: h.Logind(),
+			Block: func(who string) (func(), error) {
+				h.Block(who)
+				return h.Unblock, nil
+			},
+			Held: func() (int, error) { return h.Held(), nil },
+		},
+		HostUnit: "sshd.service", HostOfOurs: "getty@tty7.service",
 	}
 }

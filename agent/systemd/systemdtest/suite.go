@@ -44,6 +44,10 @@ type Manager interface {
 	StartTransientTimer(ctx context.Context, name string, onStartup time.Duration, unit string) error
 	// RunOnce runs a command as a service in memory; a name that exists is ErrExists.
 	RunOnce(ctx context.Context, name string, o systemd.Once) (string, error)
+	// State is the manager's own state and the units that failed.
+	State(ctx context.Context) (state string, failed []string, err error)
+	// SoftReboots is how often this boot's systemd was started anew.
+	SoftReboots(ctx context.Context) (int, error)
 }
 
 // Dir is the contract of systemd.Dir and fake.Dir.
@@ -67,6 +71,7 @@ type Host struct {
 	PutForeign func(name string, b []byte) error // a file in Folder by another hand
 	DelForeign func(name string) error           // takes it away
 	Systemctl  string                            // how a unit calls it; empty: /bin/systemctl
+	Login      Login                             // zero: this systemd has no login manager
 	HostUnit   string                            // a unit that the host has elsewhere
 	HostOfOurs string                            // an instance whose template the host has elsewhere
 }
@@ -79,7 +84,7 @@ type Case struct {
 
 // Cases is the whole contract.
 func Cases() []Case {
-	return slices.Concat(unitCases(), jobCases(), fenceCases(), onceCases(), changeCases(), dirCases())
+	return slices.Concat(unitCases(), jobCases(), fenceCases(), onceCases(), loginCases(), changeCases(), dirCases())
 }
 
 // Run runs all cases, each on a host from open.
