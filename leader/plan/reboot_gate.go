@@ -106,6 +106,11 @@ func (c *coordinator) quorum(h *host, emptied bool) string {
 		switch busy := c.busy(x); {
 		case x != h && busy != "" && !(emptied && c.stillUp(x)):
 			return fmt.Sprintf("waits for the etcd member on %s, which %s", x.Name(), busy)
+		case x != h && x.Alive == nil: // also one that a person let the others go on without: its member is down all the same
+			return fmt.Sprintf("the etcd member on %s is not known to be healthy: the host is absent; bring it back, or type: flotilla host remove %s",
+				x.Name(), x.Name())
+		case x != h && !x.ready:
+			return fmt.Sprintf("the etcd member on %s is not known to be healthy: the host has not reported since it booted", x.Name())
 		case x.Info.Etcd != cluster.EtcdHealthy:
 			return fmt.Sprintf("the etcd member on %s is not healthy: %s", x.Name(), x.Info.Etcd)
 		}
