@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"flotilla/cluster"
@@ -52,6 +54,9 @@ func (s *schedule) drawGroups() {
 		windows = []string{"often"}
 		s.add(2*time.Second, "", s.window())
 	}
+	s.add(2500*time.Millisecond, "", func(w *World) {
+		w.EditGroup(cluster.DefaultGroup, func(g *cluster.Group) { g.OnBlocked, g.Windows = blocked, windows })
+	})
 	s.add(3*time.Second, "", func(w *World) {
 		w.EditGroup("all", func(g *cluster.Group) {
 			g.Max, g.OnBlocked, g.Finish, g.Windows = cluster.Slots{N: most, Given: true}, blocked, finish, windows
@@ -197,6 +202,13 @@ func (s *schedule) drawPolicy(at time.Duration) {
 	}
 }
 
+// heads are the units that users want.
+func (w *World) heads() map[cluster.Unit]*head {
+	w.Judge.mu.Lock()
+	defer w.Judge.mu.Unlock()
+	return maps.Clone(w.Judge.heads)
+}
+
 // calm ends what keeps reboots from going on: after it, all that was asked for comes to pass by itself.
 func (w *World) calm() {
 	w.outside.Store(false)
@@ -214,6 +226,12 @@ func (w *World) calm() {
 				g.Max.N = 1
 			}
 		})
+	}
+	w.EditWindow("often", cluster.Window{Calendar: "*-*-* *:0/3:00", Duration: 100 * time.Second})
+	for u := range w.heads() {
+		if strings.HasPrefix(string(u), fails) { // one that never comes up may hold a stage up for ever
+			w.Destroy(u)
+		}
 	}
 	for _, h := range w.Hosts {
 		h.recover()

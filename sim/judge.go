@@ -57,7 +57,8 @@ type leaderKey struct {
 // facts are what the store says of a host.
 type facts struct {
 	id     cluster.HostID
-	alive  int64 // create revision of its sign of life, 0 while absent
+	alive  int64  // create revision of its sign of life, 0 while absent
+	boot   string // that the sign of life names, the last one
 	absent time.Time
 	spec   cluster.HostSpec
 	told   time.Time // when spec changed last
@@ -344,7 +345,7 @@ func (c *commit) takeAlive(id cluster.HostID, e store.Event) {
 		if f.alive != e.CreateRev {
 			j.note("%s is alive", id.Short())
 		}
-		f.alive, f.absent = e.CreateRev, time.Time{}
+		f.alive, f.absent, f.boot = e.CreateRev, time.Time{}, decode[cluster.Alive](e.Value).Boot
 		return
 	}
 	for w := range j.acks {

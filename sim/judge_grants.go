@@ -262,6 +262,7 @@ func (j *Judge) open(name string, at time.Time) bool {
 // freed checks that a slot is given back rightly.
 func (c *commit) freed(id cluster.HostID, was, is cluster.Grant) {
 	j, f := c.j, c.j.fact(id)
+	f.ended = time.Now()
 	used := f.booking.Generation == was.Generation && f.booking.Refused == ""
 	removed := f.spec.Removed != nil || f.info.Name == ""
 	switch is.Phase {

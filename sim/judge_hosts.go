@@ -21,9 +21,9 @@ type truth struct {
 	lives   int                  // of its process, in this boot
 	trouble spans
 
-	boots []cluster.Boot        // one after the other, the present one last
-	used  map[int64]int         // how often a grant of a generation was carried out
-	sick  func() time.Duration  // for how long its systemd is degraded; nil = nobody asks
+	boots []cluster.Boot       // one after the other, the present one last
+	used  map[int64]int        // how often a grant of a generation was carried out
+	sick  func() time.Duration // for how long its systemd is degraded; nil = nobody asks
 }
 
 // run is one unit from its start to its end.

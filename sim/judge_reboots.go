@@ -47,6 +47,7 @@ type rebootFacts struct {
 	began   time.Time     // when its reboot did
 	granted time.Time     // when it got leave
 	ahead   time.Duration // what the clock of the leader said then, minus the true time
+	ended   time.Time     // when it gave its slot back
 	drained bool          // units had to leave it
 	booking cluster.Booting
 	booked  time.Time
@@ -104,7 +105,7 @@ func (f *facts) closed(j *Judge) string {
 
 // leaves says whether units are to leave the host, or were to a moment ago.
 func (f *facts) leaves(j *Judge) bool {
-	return f.spec.Drain != nil || f.holds() || !f.down.IsZero() || !j.long(f.rose, reaction)
+	return f.spec.Drain != nil || f.holds() || !f.down.IsZero() || !j.long(f.rose, reaction) || !j.long(f.ended, time.Second)
 }
 
 // long says that something is so for longer than d, whatever held up leaders meanwhile.

@@ -52,7 +52,7 @@ func (c *commit) rolled(m move, took map[cluster.Unit]bool) {
 	if h == nil || !m.Unit.IsInstance() || !m.was.runs() || !m.is.runs() || m.was.Blob == m.is.Blob && m.was.Restart == m.is.Restart {
 		return
 	}
-	if j.fact(m.Host).alive == 0 || !j.acks[m.Where].State.Running() {
+	if !j.running(m.Where) {
 		return
 	}
 	took[m.Unit] = true
@@ -83,6 +83,11 @@ func (j *Judge) available(u cluster.Unit) bool {
 
 // runsAt says whether a host that is alive has carried out the order for a unit and says that it runs.
 func (j *Judge) runsAt(w cluster.Where) bool {
-	st := j.acks[w]
-	return j.fact(w.Host).alive != 0 && st.Generation >= j.places[w].last().Generation && st.State.Running()
+	return j.running(w) && j.acks[w].Generation >= j.places[w].last().Generation
+}
+
+// running says whether a host that is alive says that a unit runs there, since it booted.
+func (j *Judge) running(w cluster.Where) bool {
+	f, st := j.fact(w.Host), j.acks[w]
+	return f.alive != 0 && st.Boot == f.boot && st.State.Running()
 }

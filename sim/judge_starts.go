@@ -61,19 +61,32 @@ func (j *Judge) gaveUp(f *facts) bool {
 	return false
 }
 
+// mayStop says that people want units of a host stopped which have no other place, and that it is time for that.
+func (j *Judge) mayStop(f *facts) bool {
+	if d := f.spec.Drain; d != nil {
+		return d.OnBlocked == cluster.StopUnit && j.long(f.told, d.Timeout-time.Second)
+	}
+	for _, name := range f.grant.Groups {
+		if j.groups[name].OnBlocked == cluster.StopUnit {
+			return time.Since(f.began) >= groupTimes().Drain-time.Second
+		}
+	}
+	return false
+}
+
 // emptied checks that a running instance is ordered off a drained host only while enough others of its family
 // are up, by what every leader knows.
 func (c *commit) emptied(m move, took map[cluster.Unit]bool) {
 	j, h, f := c.j, c.j.heads[m.Unit], c.j.fact(m.Host)
-	if h == nil || !m.Unit.IsInstance() || !m.was.runs() || h.spec.Target != units.Launched || f.alive == 0 || !j.acks[m.Where].State.Running() {
+	if h == nil || !m.Unit.IsInstance() || !m.was.runs() || h.spec.Target != units.Launched || !j.running(m.Where) {
 		return
 	}
 	if f.spec.Drain == nil && f.phase() != cluster.PhaseDraining && f.phase() != cluster.PhaseDrained {
 		return
 	}
 	j.count["instance drained"]++
-	if len(j.live[m.Unit]) > 0 {
-		return // it runs elsewhere
+	if len(j.live[m.Unit]) > 0 || h.req.Drain == units.DrainStop || j.mayStop(f) {
+		return // it runs elsewhere, or a person said that it is to be stopped
 	}
 	took[m.Unit] = true
 	whole, down := 0, 0

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -43,21 +44,25 @@ func mutations() []mutation {
 }
 
 func TestMutations(t *testing.T) {
-	for _, m := range mutations() {
+	playMutations(t, mutations(), themes(), newSchedule)
+}
+
+// TestRebootMutations is TestMutations for seeds in which hosts reboot.
+func TestRebootMutations(t *testing.T) {
+	playMutations(t, rebootMutations(), rebootThemes(), newRebootSchedule)
+}
+
+func playMutations(t *testing.T, all []mutation, themes []theme, schedule func(uint64) *schedule) {
+	for _, m := range all {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			index := -1
-			for i, th := range themes() {
-				if th.name == m.theme {
-					index = i
-				}
-			}
+			index := slices.IndexFunc(themes, func(th theme) bool { return th.name == m.theme })
 			if index < 0 {
 				t.Fatalf("no theme %q", m.theme)
 			}
 			for n := range m.seeds {
-				seed := uint64(index + n*len(themes()))
-				if o := play(t, newSchedule(seed), m.defects()); len(o.Broken) > 0 {
+				seed := uint64(index + n*len(themes))
+				if o := play(t, schedule(seed), m.defects()); len(o.Broken) > 0 {
 					t.Logf("caught by seed %d, the %d. tried: %s", seed, n+1, o.Broken[0])
 					return
 				}

@@ -22,8 +22,8 @@ const (
 	fails  = "fail"   // fails at once
 	deaf   = "deaf"   // ignores SIGTERM for four seconds
 
-	tied  = "tied"  // runs on and stays on a host that is drained; a family
-	few   = "few"   // a family of which one at a time may be down
+	tied = "tied" // runs on and stays on a host that is drained; a family
+	few  = "few"  // a family of which one at a time may be down
 
 	swift = "swift" // runs on, and on its next host before it leaves one
 	picky = "picky" // as swift, but fails on h1, and is tried elsewhere; of scripts only

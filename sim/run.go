@@ -153,6 +153,10 @@ func (w *World) Problems() []string {
 	for _, r := range leads.process().loop.Latest().Waiting {
 		reasons[r.Unit] = r.Reason
 	}
+	turns := map[cluster.HostID]string{}
+	for _, r := range leads.process().loop.Latest().Reboots {
+		turns[r.Host] = fmt.Sprintf("%s: %s", r.Phase, r.Reason)
+	}
 	w.mu.Lock()
 	acked := w.acked
 	w.mu.Unlock()
@@ -174,7 +178,7 @@ func (w *World) Problems() []string {
 	}
 	for id, f := range j.hosts {
 		if why := j.unserved(f); why != "" {
-			v.say("%s %s", id.Short(), why)
+			v.say("%s %s; it is %s", id.Short(), why, turns[id])
 		}
 	}
 	for where, h := range j.places {
