@@ -155,7 +155,7 @@ func TestWhatHostsSay(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := c.Hosts[0].ID
-	if err := c.Wait(t.Context(), func(s *cluster.Snapshot) bool { return s.Hosts[id].Info.Reboot != nil }); err != nil {
+	if err := c.Wait(t.Context(), func(s *cluster.Snapshot) bool { r := s.Hosts[id].Info.Reboot; return r != nil && r.Problem != "" }); err != nil {
 		t.Fatal(err)
 	}
 	hosts, _, _ := reboots(t, c)
