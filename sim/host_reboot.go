@@ -57,10 +57,13 @@ type fate struct {
 	heals bool          // what asked for the reboot is gone
 }
 
+// smoothAway is how long a host is without power that reboots as it should.
+const smoothAway = 20 * time.Second
+
 // nextFate draws one. One host in ten stays away for longer than any group waits.
 func (h *Host) nextFate() fate {
 	if h.w.opt.Reboots.Smooth {
-		return fate{away: 20 * time.Second, heals: true}
+		return fate{away: smoothAway, heals: true}
 	}
 	draw := func(from, to time.Duration) time.Duration {
 		return from + time.Duration(h.fates.Int64N(int64(to-from)))

@@ -86,6 +86,13 @@ func (c *commit) follows(id cluster.HostID, was, is cluster.Grant, want cluster.
 func (c *commit) begun(id cluster.HostID, was, is cluster.Grant) {
 	j, f := c.j, c.j.fact(id)
 	f.began, f.drained = time.Now(), false
+	holders := 0
+	for _, o := range j.hosts {
+		if o.holds() {
+			holders++
+		}
+	}
+	j.peak = max(j.peak, holders)
 	for u := range j.machineOf(id).up {
 		f.drained = f.drained || j.movable(j.machineOf(id), u)
 	}
@@ -195,9 +202,8 @@ func (j *Judge) groupsOf(f *facts) []string {
 	h := cluster.Host{Spec: f.spec, Info: &f.info}
 	labels := h.Labels()
 	var out []string
-	for name, g := range j.groups {
-		s, err := units.ParseSelector(g.Selector)
-		if name != cluster.DefaultGroup && err == nil && s.Match(labels) {
+	for name, s := range j.selectors {
+		if name != cluster.DefaultGroup && s.Match(labels) {
 			out = append(out, name)
 		}
 	}

@@ -13,22 +13,25 @@ import (
 
 // reboots is what the judge knows of reboots.
 type reboots struct {
-	rev     int64
-	leads   time.Time // since when who leads does
-	groups  map[string]cluster.Group
-	windows map[string]cluster.Window
-	policy  cluster.RebootPolicy
-	edited  time.Time // when a group, a window or the policy changed last
-	count   map[string]int
-	traps   map[cluster.Phase][]func(cluster.HostID)
-	stalls  spans // writes of leaders are held up
-	clockOf map[cluster.HostID]func() time.Duration
-	lastUp  map[cluster.Unit]time.Time  // when a unit was available last
-	wrong   map[cluster.Where]time.Time // since when a host reports a unit that does not run
+	rev       int64
+	leads     time.Time // since when who leads does
+	groups    map[string]cluster.Group
+	selectors map[string]units.Selector // of groups that can be read
+	windows   map[string]cluster.Window
+	policy    cluster.RebootPolicy
+	edited    time.Time // when a group, a window or the policy changed last
+	count     map[string]int
+	peak      int // hosts that took a slot at once
+	traps     map[cluster.Phase][]func(cluster.HostID)
+	stalls    spans // writes of leaders are held up
+	clockOf   map[cluster.HostID]func() time.Duration
+	lastUp    map[cluster.Unit]time.Time  // when a unit was available last
+	wrong     map[cluster.Where]time.Time // since when a host reports a unit that does not run
 }
 
 // forget is what a wipe leaves.
 func (r *reboots) forget() {
+	r.selectors = map[string]units.Selector{}
 	r.groups, r.windows, r.policy = map[string]cluster.Group{}, map[string]cluster.Window{}, cluster.RebootPolicy{}
 	r.lastUp, r.wrong = map[cluster.Unit]time.Time{}, map[cluster.Where]time.Time{}
 	if r.count == nil {
@@ -143,10 +146,14 @@ func (c *commit) takeReboots(folder, name string, e store.Event) {
 	case "group":
 		j.edited = time.Now()
 		delete(j.groups, name)
+		delete(j.selectors, name)
 		if !e.Deleted {
 			j.groups[name] = decode[cluster.Group](e.Value)
 		}
 		g := j.groups[name]
+		if s, err := units.ParseSelector(g.Selector); err == nil && !e.Deleted {
+			j.selectors[name] = s
+		}
 		j.note("user: group %s: %q max %s windows %v on blocked %s finish %v frozen %v", name, g.Selector, g.Max, g.Windows, g.OnBlocked, g.Finish, g.Freeze != nil)
 	case "window":
 		j.edited = time.Now()

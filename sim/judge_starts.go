@@ -81,6 +81,9 @@ func (c *commit) emptied(m move, took map[cluster.Unit]bool) {
 	if h == nil || !m.Unit.IsInstance() || !m.was.runs() || h.spec.Target != units.Launched || !j.running(m.Where) {
 		return
 	}
+	if !f.down.IsZero() {
+		return // the host goes down whatever becomes of its units
+	}
 	if f.spec.Drain == nil && f.phase() != cluster.PhaseDraining && f.phase() != cluster.PhaseDrained {
 		return
 	}
