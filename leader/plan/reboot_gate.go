@@ -33,8 +33,8 @@ func (c *coordinator) mayGo(h *host) *hold {
 	if why := h.verdict(); why != "" {
 		return queued(why)
 	}
-	if why := c.unsafe(h, true); why != "" {
-		return queued(why)
+	if x := c.unsafe(h, true); x != nil {
+		return x
 	}
 	if why := c.overBudget(h); why != "" {
 		return queued(why).as(HoldBudget)
@@ -71,23 +71,23 @@ func (h *host) verdict() string {
 }
 
 // unsafe says why a host must not go down now, whatever its place in the queue: nothing excepts from that.
-func (c *coordinator) unsafe(h *host, emptied bool) string {
+func (c *coordinator) unsafe(h *host, emptied bool) *hold {
 	r := h.report()
 	switch {
 	case c.unreadable != "":
-		return c.unreadable
+		return queued(c.unreadable)
 	case c.outdated != "":
-		return c.outdated
+		return queued(c.outdated)
 	case r == nil:
-		return "it has not reported since it booted"
+		return queued("it has not reported since it booted")
 	case r.Down != nil:
-		return "somebody else is shutting it down"
+		return queued("somebody else is shutting it down")
 	case r.Skew != 0:
-		return fmt.Sprintf("its clock is %s off from the leader's: set it right", r.Skew.Round(time.Second))
+		return queued(fmt.Sprintf("its clock is %s off from the leader's: set it right", r.Skew.Round(time.Second)))
 	}
 	for _, t := range c.charged(h) {
 		if t.halted != "" {
-			return t.halted
+			return queued(t.halted)
 		}
 	}
 	return c.quorum(h, emptied)
@@ -95,9 +95,9 @@ func (c *coordinator) unsafe(h *host, emptied bool) string {
 
 // quorum says why the member of etcd on a host must not go down: members go one at a time, while all are healthy.
 // emptied says that the host has its slot and waits for leave to reboot: then others that have not got it do not count.
-func (c *coordinator) quorum(h *host, emptied bool) string {
+func (c *coordinator) quorum(h *host, emptied bool) *hold {
 	if h.Info.Etcd == "" {
-		return ""
+		return nil
 	}
 	for _, x := range c.hosts {
 		if !c.etcdMember(x) {
@@ -105,17 +105,17 @@ func (c *coordinator) quorum(h *host, emptied bool) string {
 		}
 		switch busy := c.busy(x); {
 		case x != h && busy != "" && !(emptied && c.stillUp(x)):
-			return fmt.Sprintf("waits for the etcd member on %s, which %s", x.Name(), busy)
+			return queued(fmt.Sprintf("waits for the etcd member on %s, which %s", x.Name(), busy)).as(HoldSlots)
 		case x != h && x.Alive == nil: // also one that a person let the others go on without: its member is down all the same
-			return fmt.Sprintf("the etcd member on %s is not known to be healthy: the host is absent; bring it back, or type: flotilla host remove %s",
-				x.Name(), x.Name())
+			return queued(fmt.Sprintf("the etcd member on %s is not known to be healthy: the host is absent; bring it back, or type: flotilla host remove %s",
+				x.Name(), x.Name()))
 		case x != h && !x.ready:
-			return fmt.Sprintf("the etcd member on %s is not known to be healthy: the host has not reported since it booted", x.Name())
+			return queued(fmt.Sprintf("the etcd member on %s is not known to be healthy: the host has not reported since it booted", x.Name()))
 		case x.Info.Etcd != cluster.EtcdHealthy:
-			return fmt.Sprintf("the etcd member on %s is not healthy: %s", x.Name(), x.Info.Etcd)
+			return queued(fmt.Sprintf("the etcd member on %s is not healthy: %s", x.Name(), x.Info.Etcd))
 		}
 	}
-	return ""
+	return nil
 }
 
 // stillUp says that a host has a slot, and has not got leave to reboot.

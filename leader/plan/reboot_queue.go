@@ -165,8 +165,8 @@ func (c *coordinator) holds(w *want, line []*want) *hold {
 			return x
 		}
 	}
-	if why := c.unsafe(h, false); why != "" {
-		return queued(why)
+	if x := c.unsafe(h, false); x != nil {
+		return x
 	}
 	if x := c.staged(w, line); x != nil {
 		return x.as(HoldSlots)
