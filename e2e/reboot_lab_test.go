@@ -44,11 +44,23 @@ func quiet(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	for _, args := range [][]string{{"reboot", "cancel", "--all"}, {"uncordon", "--all"}, {"group", "rm", "default"}, {"window", "rm", "now"}} {
-		if _, said, err := bed.CLI(ctx, bed.Hosts[0], args...); err != nil {
-			t.Logf("flotilla %v: %s", args, said)
-		}
+	for _, args := range [][]string{{"reboot", "cancel", "--all"}, {"group", "remove", "default"}, {"window", "remove", "now"}} {
+		_, _, _ = bed.CLI(ctx, bed.Hosts[0], args...) // it may not be there
 	}
+	awaitThat(t, ctx, "no reboot is asked for, nor under way", func(ctx context.Context) error {
+		return anyDaemon(func(c *api.Client) (err error) {
+			failed := c.Reboots(ctx, func(l api.RebootLine) error {
+				switch {
+				case l.Host != nil && !l.Host.Phase.Ended() && l.Host.Phase != cluster.PhaseNone:
+					err = errors.Join(err, fmt.Errorf("%s is %s: %s", l.Host.Name, l.Host.Phase, l.Host.Reason))
+				case l.Group != nil && l.Group.Name == "default" && len(l.Group.Windows) > 0:
+					err = errors.Join(err, fmt.Errorf("group default has the windows %v", l.Group.Windows))
+				}
+				return nil
+			})
+			return errors.Join(err, failed)
+		})
+	})
 }
 
 // webServers starts them.

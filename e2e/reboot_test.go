@@ -84,6 +84,8 @@ func TestRebootWindow(t *testing.T) {
 		t.Fatalf("slow.service is on %s, want %s", i.HostName, victim.Name())
 	}
 	exec(t, ctx, victim, "touch", "/run/reboot-required")
+	exec(t, ctx, victim, "systemctl", "restart", testbed.Agent) // it looks at once, and else within a minute
+	awaitPhase(t, ctx, victim, cluster.PhaseWanted)
 	window(t, ctx, 15*time.Second)
 	awaitPhase(t, ctx, victim, cluster.PhaseDraining)
 	record := awaitRecord(t, ctx, victim, since, func(r cluster.Record) bool { return r.Outcome == cluster.PhaseAbandoned })
