@@ -14,6 +14,7 @@ type metrics struct {
 	fenceFired  prometheus.Counter
 	fenceErrors prometheus.Counter
 	reports     *prometheus.CounterVec
+	needReboot  prometheus.Gauge
 }
 
 // newMetrics declares them at reg; nil keeps them to ourselves.
@@ -50,9 +51,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		reports: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flotilla_agent_reports_total", Help: "Reports to the store, by result.",
 		}, []string{"result"}),
+		needReboot: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flotilla_agent_reboot_needed", Help: "1 while this host needs a reboot, 0 while it does not, -1 while nobody knows.",
+		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.passes, m.passSeconds, m.actions, m.failures, m.renewals, m.units, m.frozen, m.fenceFired, m.fenceErrors, m.reports)
+		reg.MustRegister(m.passes, m.passSeconds, m.actions, m.failures, m.renewals, m.units, m.frozen, m.fenceFired, m.fenceErrors, m.reports, m.needReboot)
 	}
 	return m
 }

@@ -273,6 +273,21 @@ func TestF26SoftReboot(t *testing.T) {
 	})
 }
 
+// TestSoftRebootOfAnOldSystemd: nobody could tell that the host is back, so the grant is given back with that.
+func TestSoftRebootOfAnOldSystemd(t *testing.T) {
+	inReboots(t, func(w *world) {
+		w.agent.reboots.version = 252 // before any grant
+		g := w.granted()
+		g.Soft = true
+		w.grant(g)
+		w.until("the grant to be given back", func() bool { b := w.booting(); return b != nil && b.Refused != "" })
+		if why := w.booting().Refused; !strings.Contains(why, "systemd 252 does not count soft reboots") {
+			t.Errorf("refused because %q, want the version told", why)
+		}
+		w.stays(time.Minute)
+	})
+}
+
 // TestF28UnknownNeed: a source without an answer makes the need unknown, and a person sees why.
 func TestF28UnknownNeed(t *testing.T) {
 	needs := &toldNeeds{need: cluster.Need{State: cluster.NeedUnknown, Reasons: []string{"x ended with exit status 127"}}, problem: "x ended with exit status 127"}

@@ -50,6 +50,7 @@ func (r *reboots) lookOnce(ctx context.Context) {
 	if err == nil && logins.Delay < r.wanted {
 		problem = joined([]string{problem, fmt.Sprintf("logind holds a typed reboot up for %s only, not %s: another file of logind.conf.d has the last word (systemd-analyze cat-config systemd/logind.conf), or systemctl reload systemd-logind", logins.Delay, r.wanted)})
 	}
+	r.metrics.needReboot.Set(map[cluster.NeedState]float64{cluster.NeedYes: 1, cluster.NeedUnknown: -1}[need.State])
 	r.change(func(report *cluster.RebootReport) {
 		if err == nil {
 			report.Users, report.Delay = logins.Users, logins.Delay

@@ -8,6 +8,9 @@ import (
 	"flotilla/cluster"
 )
 
+// countsSoft is the first systemd that counts its soft reboots.
+const countsSoft = 256
+
 // defaultWithin is how long a grant may be used that does not say so.
 const defaultWithin = time.Minute
 
@@ -105,6 +108,9 @@ func (r *reboots) carryOut(ctx context.Context, l cluster.Lease, g cluster.Grant
 	r.mark(g.Generation, "")
 	if r.under(ctx) {
 		return recheck
+	}
+	if g.Soft && r.version != 0 && r.version < countsSoft {
+		return r.refuse(ctx, l, g, fmt.Sprintf("systemd %d does not count soft reboots, so nobody could tell that the host is back: it takes systemd %d, or a full reboot", r.version, countsSoft))
 	}
 	r.log.Info("asking for a reboot", "generation", g.Generation, "soft", g.Soft, "cause", g.Cause)
 	r.hold.letGo() // our own lock would delay it

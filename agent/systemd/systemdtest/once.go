@@ -70,12 +70,12 @@ func onceFailed(t *testing.T, h Host) {
 func onceJoined(t *testing.T, h Host) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if got, err := runOnce(t, ctx, h, time.Hour, "/bin/sleep", "2"); !errors.Is(err, context.DeadlineExceeded) {
+	if got, err := runOnce(t, ctx, h, time.Hour, "/bin/sleep", "10"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("RunOnce with a short context = %q, %v, want DeadlineExceeded", got, err)
 	}
 	first := until(t, h, command, "still under way", func(u systemd.Unit) bool { return u.Active == systemd.Activating })
 	mustReload(t, h)
-	if got, err := runOnce(t, t.Context(), h, time.Hour, "/bin/sleep", "2"); !errors.Is(err, systemd.ErrExists) {
+	if got, err := runOnce(t, t.Context(), h, time.Hour, "/bin/sleep", "10"); !errors.Is(err, systemd.ErrExists) {
 		t.Errorf("RunOnce beside the first = %q, %v, want ErrExists", got, err)
 	}
 	joined := make(chan systemd.Result, 1)
