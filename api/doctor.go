@@ -124,7 +124,7 @@ func (x *examination) host(h *cluster.Host, r HostReboot) {
 	case h.GrantBad != "":
 		x.add(name, "flotilla reboot unlock "+name+" --reason …", "its grant cannot be read, and holds a slot: %s", h.GrantBad)
 	case r.Phase == cluster.PhaseOverdue:
-		x.add(name, "start it; when it is given up: flotilla reboot unlock "+name+" --reason …", "overdue: %s", r.Reason)
+		x.add(name, "start it; when it is given up: flotilla reboot unlock "+name+" --reason …", "overdue: %s", h.Grant.Reason)
 	case r.Phase == cluster.PhaseLoop:
 		x.add(name, "mend what needs the reboot; then flotilla reboot "+name+", or flotilla reboot unlock "+name+" --reason …", "it reboots again and again: %s", r.Reason)
 	case r.Halts:

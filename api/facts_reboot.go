@@ -26,6 +26,7 @@ type rebootFact struct {
 	downKind   string
 	unasked    string // how the present boot came about, if not by a grant
 	boot       cluster.Boot
+	need       string // why it needs a reboot, by its own word
 }
 
 // noteFact is a Note; who is empty without one.
@@ -76,6 +77,9 @@ func rebootFactOf(h *cluster.Host) rebootFact {
 	if h.Info == nil || h.Info.Reboot == nil {
 		return f
 	}
+	if n := h.Info.Reboot.Need; n.State == cluster.NeedYes {
+		f.need = cmp.Or(strings.Join(n.Reasons, "; "), "no reason given")
+	}
 	if d := h.Info.Reboot.Down; d != nil {
 		f.down, f.downKind = true, d.Kind
 	}
@@ -101,6 +105,9 @@ func (old rebootFact) diff(f rebootFact, name string, add adder) {
 		if f.phase != cluster.PhaseNone {
 			tell("%s: %s", f.phase, f.reason)
 		}
+	}
+	if f.need != "" && f.need != old.need {
+		tell("needed: %s", f.need)
 	}
 	if f.down && !old.down {
 		tell("somebody else began a %s there", cmp.Or(f.downKind, "shutdown"))

@@ -42,6 +42,9 @@ func TestEventsOfReboots(t *testing.T) {
 		{"uncordoned, to be drained", func(h *cluster.Host) {
 			h.Spec.Cordon, h.Spec.Drain = nil, &cluster.DrainWish{By: alice}
 		}, []string{"host h1: not cordoned any more", "host h1: to be drained by alice: kernel"}},
+		{"a need", func(h *cluster.Host) {
+			h.Info = &cluster.HostInfo{Name: "h1", Boot: "b1", Reboot: &cluster.RebootReport{Need: cluster.Need{State: cluster.NeedYes, Reasons: []string{"kernel"}}}}
+		}, []string{"reboot h1: needed: kernel"}},
 		{"typed reboot", func(h *cluster.Host) {
 			h.Info = &cluster.HostInfo{Name: "h1", Boot: "b1", Reboot: &cluster.RebootReport{Down: &cluster.GoingDown{Kind: "reboot"}}}
 		}, []string{"reboot h1: somebody else began a reboot there"}},

@@ -22,9 +22,14 @@ func TestETA(t *testing.T) {
 		s.History[cluster.HistoryKey{Host: r.Host, Generation: int64(i)}] = r
 	}
 	groups := []RebootGroup{
-		{Name: "open", Max: 1}, {Name: "two", Max: 2}, {Name: "shut", Max: 1, Windows: []string{"night"}, Next: now.Add(time.Hour)},
-		{Name: "never", Max: 1, Windows: []string{"night"}}, {Name: "halted", Max: 1, Halted: "h9 is overdue"}, {Name: "none", Max: 0},
-		{Name: "frozen", Max: 1, Freeze: &cluster.Freeze{}}, {Name: "busy", Max: 1, Used: 1},
+		{Name: "open", Max: 1},
+		{Name: "two", Max: 2},
+		{Name: "shut", Max: 1, Windows: []string{"night"}, Next: now.Add(time.Hour)},
+		{Name: "never", Max: 1, Windows: []string{"night"}},
+		{Name: "halted", Max: 1, Halted: "h9 is overdue"},
+		{Name: "none", Max: 0},
+		{Name: "frozen", Max: 1, Freeze: &cluster.Freeze{}},
+		{Name: "busy", Max: 1, Used: 1},
 	}
 	for _, test := range []struct {
 		name  string

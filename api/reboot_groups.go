@@ -96,7 +96,7 @@ func haltedBy(group string, allowed int, hosts []HostReboot) string {
 	var why []string
 	for _, h := range hosts {
 		if h.Halts && slices.Contains(h.Groups, group) {
-			why = append(why, fmt.Sprintf("%s is %s: %s", h.Name, h.Phase, h.Reason))
+			why = append(why, fmt.Sprintf("%s is %s since %s", h.Name, h.Phase, clock(h.Since)))
 		}
 	}
 	if len(why) <= allowed {
