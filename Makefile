@@ -31,8 +31,8 @@ lint: ## gofumpt, vet, staticcheck
 unit: ## unit tests, without hosts
 	@CGO_ENABLED=0 go test $(UNIT)
 
-sim: ## the simulator: SEEDS (1000) seeds of faults, and the defects they must catch
-	@SIM_SEEDS=$(SEEDS) CGO_ENABLED=0 go test -count=1 -timeout=30m ./sim
+sim: ## the simulator: SEEDS (1000) seeds of faults, as many of reboots, and the defects they must catch
+	@SIM_SEEDS=$(SEEDS) SIM_REBOOTS=$(SEEDS) CGO_ENABLED=0 go test -count=1 -timeout=60m ./sim
 
 e2e: build ## tests on real hosts, alone
 	@e2e/run e2e

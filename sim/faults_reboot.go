@@ -13,7 +13,7 @@ import (
 func rebootThemes() []theme {
 	return []theme{
 		{name: "rolls", weights: map[string]int{"reboot": 6, "illness": 1, "kill": 1, "power": 1, "cut": 1, "stall": 1, "crash": 1, "user": 3}},
-		{name: "windows", windows: true, weights: map[string]int{"need": 6, "reboot": 1, "clock": 2, "policy": 2, "cut": 1, "freeze": 2, "stall": 1, "down": 1, "user": 2}},
+		{name: "windows", windows: true, weights: map[string]int{"need": 6, "reboot": 2, "clock": 2, "policy": 1, "trap": 3, "cut": 1, "freeze": 2, "stall": 1, "down": 1, "user": 2}},
 		{name: "traps", weights: map[string]int{"trap": 9, "reboot": 6, "need": 1, "people": 1, "user": 1}},
 		{name: "typed", weights: map[string]int{"typed": 6, "reboot": 3, "kill": 1, "power": 1, "user": 3}},
 		{name: "people", weights: map[string]int{"people": 8, "policy": 3, "reboot": 4, "label": 1, "remove": 1, "user": 2}},
@@ -27,6 +27,9 @@ func newRebootSchedule(seed uint64) *schedule {
 	all := rebootThemes()
 	s := startSchedule(seed, 0x7265626f6f74, all[seed%uint64(len(all))])
 	s.end = warmup + time.Duration(200+s.rng.IntN(160))*time.Second
+	if s.theme.windows {
+		s.end += 3 * time.Minute
+	}
 	s.opt.Hosts = 3 + s.rng.IntN(6)
 	s.opt.Candidates = 2 + s.rng.IntN(2)
 	s.opt.Reboots = &Reboots{Delay: 5 * time.Second, Look: 4 * time.Second, Etcd: s.rng.IntN(2) == 0}
@@ -83,8 +86,8 @@ func (s *schedule) drawGroups() {
 
 // window draws a window that opens every few minutes, for about as long as a reboot takes.
 func (s *schedule) window() func(*World) {
-	every := 2 + s.rng.IntN(2)
-	d := time.Duration(25+s.rng.IntN(50)) * time.Second
+	every := 1 + s.rng.IntN(2)
+	d := time.Duration(20+s.rng.IntN(30)) * time.Second
 	return func(w *World) {
 		w.EditWindow("often", cluster.Window{Calendar: fmt.Sprintf("*-*-* *:0/%d:00", every), Duration: d})
 	}
@@ -97,7 +100,7 @@ func (s *schedule) drawReboots(name string, at time.Duration) {
 	case "reboot":
 		s.drawWish(at, i)
 	case "need":
-		what := fmt.Sprintf("kernel %d", s.rng.IntN(3))
+		what := []string{"a new kernel", "a new libc", unmended}[s.rng.IntN(3)]
 		s.add(at, fmt.Sprintf("h%d needs a reboot: %s", i+1, what), func(w *World) { w.Hosts[i].Need(what) })
 	case "typed":
 		s.drawTyped(at, i)

@@ -80,6 +80,9 @@ func (h *Host) nextFate() fate {
 	return f
 }
 
+// unmended asks for a reboot, and for the next one after it.
+const unmended = "a file that nothing removes"
+
 // fell follows a shutdown that took the machine down: its process ends, and it boots anew.
 func (h *Host) fell(kind string) {
 	select {
@@ -94,7 +97,7 @@ func (h *Host) fell(kind string) {
 	h.mu.Unlock()
 	h.w.after(f.away, func() {
 		h.mu.Lock()
-		if f.heals {
+		if f.heals && h.need != unmended {
 			h.need = ""
 		}
 		h.rose = time.Now()

@@ -214,13 +214,14 @@ func (j *Judge) committed(rev int64, events []store.Event) {
 
 // commit is one revision, taken apart.
 type commit struct {
-	j     *Judge
-	rev   int64
-	by    string
-	term  int64
-	moves []move
-	turns []turning    // of hosts' reboots
-	specs []specChange // what operators say of hosts
+	j        *Judge
+	rev      int64
+	by       string
+	term     int64
+	moves    []move
+	restarts []cluster.Where // of units that run
+	turns    []turning       // of hosts' reboots
+	specs    []specChange    // what operators say of hosts
 }
 
 // move is one change of an order.

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"flotilla/cluster"
 	"flotilla/units"
 )
@@ -54,6 +56,13 @@ func (c *commit) rolled(m move, took map[cluster.Unit]bool) {
 	}
 	if !j.running(m.Where) {
 		return
+	}
+	c.restarts = append(c.restarts, m.Where)
+	for id := range j.live[m.Unit] {
+		other := cluster.Where{Host: id, Unit: m.Unit}
+		if id != m.Host && j.running(other) && !slices.Contains(c.restarts, other) {
+			return // its other copy serves meanwhile
+		}
 	}
 	took[m.Unit] = true
 	whole, down := 0, 0

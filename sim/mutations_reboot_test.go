@@ -13,7 +13,7 @@ func rebootMutations() []mutation {
 	return []mutation{
 		{"a grant is used on what was read before", "traps", 40, func() seams { return seams{backend: func(b store.Backend) store.Backend { return reader{b} }} }},
 		{"taking a grant back does not compare its use", "traps", 60, func() seams { return edited(withoutUse) }},
-		{"hosts that go down take no slot", "typed", 60, func() seams { return misleading(nobodyGoes) }},
+		{"nobody heeds hosts that go down", "typed", 60, func() seams { return misleading(nobodyGoes) }},
 		{"windows are not looked at again", "windows", 10, func() seams { return misleading(allFinish) }},
 		{"a slot is free in the boot that was to end", "rolls", 10, func() seams { return misleading(backAtOnce) }},
 		{"a host that reboots is failed over", "rolls", 20, func() seams { return misleading(nobodyMayGo) }},

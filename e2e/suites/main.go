@@ -51,13 +51,14 @@ func suites() []suite {
 	labs := []string{"e2e", "commands", "storm", "templates"}
 	secondLabs := []string{"e2e-second", "contract", "debian12", "ignition", "wipe", "external"}
 	return []suite{
-		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", oneProcessor, "-shuffle=on", "-skip=^TestMutations$", "./..."}, env: []string{"SIM_SEEDS=3", "CGO_ENABLED=1"}, budget: 12 * time.Minute},
-		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "CGO_ENABLED=0"}, budget: 8 * time.Minute},
+		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", oneProcessor, "-shuffle=on", "-skip=Mutations$", "./..."}, env: []string{"SIM_SEEDS=3", "SIM_REBOOTS=2", "CGO_ENABLED=1"}, budget: 12 * time.Minute},
+		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "SIM_REBOOTS=70", "CGO_ENABLED=0"}, budget: 9 * time.Minute},
 		{name: "Butane files", in: []string{"test"}, dir: "install/butane", tests: []string{"-count=1", "./..."}, budget: 2 * time.Minute},
 		{name: "hosts", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "./e2e/hosts"}, budget: 4 * time.Minute, labs: hostLabs},
 		{name: "scenarios", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "-skip=" + second, "./e2e"}, budget: 15 * time.Minute, labs: labs},
 		{name: "scenarios, the others", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "-run=" + second, "./e2e"}, env: []string{"FLOTILLA_E2E_LAB=e2e-second"}, budget: 15 * time.Minute, labs: secondLabs, beside: true},
 		{name: "simulator, 1000 seeds", in: []string{"long"}, tests: []string{"-count=1", "-timeout=15m", "./sim"}, env: []string{"SIM_SEEDS=1000", "CGO_ENABLED=0"}, budget: 15 * time.Minute},
+		{name: "simulator, 1000 seeds of reboots", in: []string{"long"}, tests: []string{"-count=1", "-timeout=20m", "-run=^TestRebootSeeds$", "./sim"}, env: []string{"SIM_REBOOTS=1000", "CGO_ENABLED=0"}, budget: 20 * time.Minute},
 		{name: "scenarios, three times", in: []string{"long"}, tests: []string{"-tags=e2e", "-count=3", "-timeout=60m", "-skip=" + second, "./e2e"}, budget: 45 * time.Minute, labs: labs},
 		{name: "the others, three times", in: []string{"long"}, tests: []string{"-tags=e2e", "-count=3", "-timeout=60m", "-run=" + second, "./e2e"}, env: []string{"FLOTILLA_E2E_LAB=e2e-second"}, budget: 45 * time.Minute, labs: secondLabs, beside: true},
 		{name: "fuzz unit files", in: []string{"long"}, tests: []string{"-run=^$", "-fuzz=^FuzzParse$", "-fuzztime=2m", "./units"}, budget: 5 * time.Minute},
