@@ -370,6 +370,20 @@ func TestLockGivenBack(t *testing.T) {
 	wantLock(t, "pre-reboot after that", status, refusal, 200, "", "")
 }
 
+// TestLockForgotten: a host that is back and well is done, also if its client never says so (scenario F41 of
+// docs/reboots.md).
+func TestLockForgotten(t *testing.T) {
+	t.Parallel()
+	c := lockCluster(t, 2, nil)
+	h1, h2 := c.Hosts[0], c.Hosts[1]
+	status, refusal := lockUntil(t, h1, h1, "pre-reboot")
+	wantLock(t, "pre-reboot", status, refusal, 200, "", "")
+	bootAgain(t, c, h1)
+	phaseIs(t, c, h1, cluster.PhaseDone)
+	status, refusal = lockUntil(t, h1, h2, "pre-reboot")
+	wantLock(t, "pre-reboot of the next", status, refusal, 200, "", "")
+}
+
 // TestLockNotWell: a client that is back is not let on before its host is well; and a daemon that hears of the
 // new boot late takes the client for neither.
 func TestLockNotWell(t *testing.T) {

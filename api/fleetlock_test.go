@@ -113,6 +113,7 @@ func TestLockBadRequests(t *testing.T) {
 		{"POST", path, lockBody("h1", "default"), header, 404, "unknown_host"},
 		{"POST", path, lockBody("99999999999999999999999999999999", "default"), header, 404, "unknown_host"},
 		{"POST", path, lockBody(strings.Repeat("x", 9000), "default"), header, 404, "unknown_host"},
+		{"POST", path, lockBody(strings.ToUpper(zincatiOf1), "default"), header, 404, "unknown_host"},
 		{"POST", "/v1/steady-state", lockBody("nobody", "default"), header, 404, "unknown_host"},
 		{"POST", "/v1/steady-state", lockBody(h1ID, "nope"), header, 400, "invalid_group"},
 	} {
