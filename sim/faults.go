@@ -173,7 +173,7 @@ func (s *schedule) drawLateOrder(at time.Duration) {
 	s.drawBurst(at+10*time.Millisecond, 150*time.Millisecond, 2+s.rng.IntN(4))
 }
 
-// drawLateCordon cordons most hosts while the leader's orders are held up.
+// drawLateCordon cordons or drains most hosts while the leader's orders are held up.
 func (s *schedule) drawLateCordon(at time.Duration) {
 	s.stall(at, s.between(1500*time.Millisecond, 3*time.Second), false)
 	s.drawBurst(at+50*time.Millisecond, 300*time.Millisecond, 3)
@@ -183,12 +183,8 @@ func (s *schedule) drawLateCordon(at time.Duration) {
 		if i == spare {
 			continue
 		}
-		s.add(at+time.Second, "", func(w *World) {
-			w.Edit("cordon", w.Hosts[i], func(h *cluster.HostSpec) { n := me(); h.Cordon = &n })
-		})
-		s.add(until, "", func(w *World) {
-			w.Edit("uncordon", w.Hosts[i], func(h *cluster.HostSpec) { h.Cordon = nil })
-		})
+		s.add(at+time.Second, "", func(w *World) { shut(w, i) })
+		s.add(until, "", func(w *World) { reopen(w, i) })
 	}
 }
 
@@ -260,16 +256,28 @@ func (s *schedule) drawCrash(at time.Duration) {
 	})
 }
 
-// drawCordon cordons a host for a while.
+// drawCordon cordons a host for a while, or drains it.
 func (s *schedule) drawCordon(at time.Duration) {
 	i := s.rng.IntN(len(s.busy))
 	until := min(at+s.between(5*time.Second, 60*time.Second), s.end)
-	s.add(at, "", func(w *World) {
+	s.add(at, "", func(w *World) { shut(w, i) })
+	s.add(until, "", func(w *World) { reopen(w, i) })
+}
+
+// shut cordons every other host, and drains the rest.
+func shut(w *World, i int) {
+	if i%2 == 0 {
 		w.Edit("cordon", w.Hosts[i], func(h *cluster.HostSpec) { n := me(); h.Cordon = &n })
+		return
+	}
+	on := []cluster.OnBlocked{cluster.AbortDrain, cluster.SkipUnit}[i/2%2]
+	w.Edit("drain", w.Hosts[i], func(h *cluster.HostSpec) {
+		h.Drain = &cluster.DrainWish{By: me(), OnBlocked: on, Timeout: 10 * time.Second}
 	})
-	s.add(until, "", func(w *World) {
-		w.Edit("uncordon", w.Hosts[i], func(h *cluster.HostSpec) { h.Cordon = nil })
-	})
+}
+
+func reopen(w *World, i int) {
+	w.Edit("uncordon", w.Hosts[i], func(h *cluster.HostSpec) { h.Cordon, h.Drain = nil, nil })
 }
 
 // drawRemoval cuts a host off and removes it while it is away; it returns, with all that

@@ -61,6 +61,8 @@ func (c *commit) given(m move) {
 	case j.adopted(m): // an orphan becomes an order where it is
 	case f.spec.Cordon != nil:
 		j.breach("%s was placed on %s, which is cordoned", m.Unit, m.Host.Short())
+	case f.spec.Drain != nil:
+		j.breach("%s was placed on %s, which is drained", m.Unit, m.Host.Short())
 	case f.spec.Removed != nil:
 		j.breach("%s was placed on %s, which is removed", m.Unit, m.Host.Short())
 	case f.closed(j) != "":

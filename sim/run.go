@@ -223,7 +223,7 @@ func (v *verdict) unit(u cluster.Unit, h *head) {
 		}
 	case h.req.Global:
 		for id, f := range v.j.hosts {
-			if !at[id] && f.alive != 0 && f.spec.Cordon == nil && f.spec.Removed == nil {
+			if !at[id] && f.alive != 0 && f.spec.Cordon == nil && f.spec.Drain == nil && f.spec.Removed == nil {
 				v.say("%s is global and not on %s", u, id.Short())
 			}
 		}
