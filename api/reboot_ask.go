@@ -49,12 +49,12 @@ func pending(h *cluster.Host) bool {
 	if wish == nil || g == nil {
 		return wish != nil
 	}
-	return wish.ID > g.Wish || wish.ID == g.Wish && (g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned)
+	return wish.ID > g.Wish || wish.ID == g.Wish && !g.Need && (g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned)
 }
 
 // serves says that a reboot is under way, and for that request.
 func serves(g *cluster.Grant, wish *cluster.RebootWish) bool {
-	return g != nil && g.Phase.Holds() && g.Wish == wish.ID
+	return g != nil && g.Phase.Holds() && g.Wish == wish.ID && !g.Need
 }
 
 func checkUnlock(h *cluster.Host, ask Maybe[UnlockAsk]) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,6 +127,31 @@ func TestRebootIsLeft(t *testing.T) {
 		var code exitCode
 		if want := "flotilla: the reboots go on: flotilla reboot status shows them, flotilla reboot cancel h1 h2 takes back what has not begun\n"; !errors.As(err, &code) || !strings.HasSuffix(talk, want) {
 			t.Errorf("reboot that is left says %q and ends with %v, want %q", talk, err, want)
+		}
+	})
+}
+
+// TestStatusWatchOverARestart: each change is told once, over a restart of the daemon too; a host that has nothing to do
+// with reboots is not.
+func TestStatusWatchOverARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		idle := stands("h3", cluster.PhaseNone, 0, "")
+		place := stands("h2", cluster.PhaseQueued, 0, "its turn")
+		place.Host.Place, place.Host.Left = 1, 2
+		group := api.RebootLine{Group: &api.RebootGroup{Name: "web", Used: 1, Max: 2}}
+		d := &lives{list: []life{
+			{lines: []any{idle, place, group}, end: io.ErrUnexpectedEOF},
+			{lines: []any{idle, place, group, stands("h2", cluster.PhaseDraining, 7, "2 units left")}},
+		}}
+		out, talk, _ := following(t, d, func(c *cli.Context, cl *api.Client) error { return watchStatus(c, cl, "") })
+		var got []string
+		for line := range strings.Lines(out) {
+			_, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+			got = append(got, text)
+		}
+		want := []string{"h2: queued (place 1) (2 units left): its turn", "group web: 1/2 slots taken, no window: only flotilla reboot", "h2: draining: 2 units left"}
+		if !slices.Equal(got, want) || strings.Count(talk, "asking again") < 1 {
+			t.Errorf("status --watch prints %q and says %q, want %q", got, talk, want)
 		}
 	})
 }
