@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type fake struct {
 	collected int
 	barriers  int
 
+	ahead     atomic.Int64  // by how much the clock was set forward; nanoseconds
 	afterRead func()        // while planning ends
 	onApply   func() error  // instead of checking, nil = check
 	bad       cluster.Unit  // orders to put it can never be written
@@ -234,7 +236,7 @@ func (f *fake) write(o cluster.Orders) int64 {
 			s.DeletePlaced(w)
 		}
 		for _, g := range o.Grants {
-			s.SetGrant(g.Host, g.Grant, "", s.Revision, time.Now())
+			s.SetGrant(g.Host, g.Grant, "", s.Revision, f.now())
 		}
 		for _, r := range o.Records {
 			r.Rev = s.Revision
@@ -245,6 +247,9 @@ func (f *fake) write(o cluster.Orders) int64 {
 		}
 	})
 }
+
+// now is the clock of mirror and loop.
+func (f *fake) now() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
 
 func (f *fake) holds(conditions []cluster.Condition) bool {
 	for _, c := range conditions {

@@ -139,3 +139,26 @@ func TestLeaderRebootsItsOwnHostLast(t *testing.T) {
 		}
 	})
 }
+
+// TestWindowsFollowTheClock: a clock that is set while nothing else happens opens a window within a minute.
+func TestWindowsFollowTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.says("aaaaaaaa", "1", cluster.RebootReport{Need: cluster.Need{State: cluster.NeedYes, Reasons: []string{"kernel"}}})
+		f.do(func(s *cluster.Snapshot) {
+			s.Windows["night"] = &cluster.WindowHead{Name: "night", Window: cluster.Window{Calendar: "*-*-* 02:00", Duration: 2 * time.Hour}}
+			s.Groups["all"] = &cluster.GroupHead{Name: "all", Group: cluster.Group{Windows: []string{"night"}}}
+		})
+		_, stop := f.run(leader.Options{Clock: f.now}) // bubbles begin at midnight UTC
+		defer stop()
+		time.Sleep(30 * time.Minute)
+		if g := f.grantOf("aaaaaaaa"); g.Phase != cluster.PhaseNone {
+			t.Fatalf("before the window the host is %s, want without a grant", g.Phase)
+		}
+		f.ahead.Store(int64(2 * time.Hour))
+		time.Sleep(time.Minute + time.Second)
+		if g := f.grantOf("aaaaaaaa"); g.Phase != cluster.PhaseDrained {
+			t.Errorf("a minute after the clock was set into the window the host is %q, want drained", g.Phase)
+		}
+	})
+}

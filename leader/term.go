@@ -109,12 +109,15 @@ func (l *Loop) plan(term cluster.Term) (res *plan.Result, took time.Duration, er
 	return res, took, err
 }
 
+// lookAgain is how long a plan that something is due for is believed: the clock by which it is due may be set meanwhile.
+const lookAgain = time.Minute
+
 // idle waits for a change of the mirror, or until the plan changes by itself. A plan
 // that took long is not repeated at every single change.
 func (l *Loop) idle(ctx context.Context, changed <-chan struct{}, res *plan.Result, took time.Duration) error {
 	var due <-chan time.Time
 	if res != nil && !res.Next.IsZero() {
-		t := time.NewTimer(max(res.Next.Sub(l.clock()), 0))
+		t := time.NewTimer(min(max(res.Next.Sub(l.clock()), 0), lookAgain))
 		defer t.Stop()
 		due = t.C
 	}

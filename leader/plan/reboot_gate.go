@@ -39,8 +39,10 @@ func (c *coordinator) mayGo(h *host) *hold {
 	if why := c.overBudget(h); why != "" {
 		return queued(why).as(HoldBudget)
 	}
-	teams := c.charged(h)
-	for _, t := range teams {
+	if left, closes := c.closesIn(h); closes && left <= 0 {
+		return queued("its window is about to close").as(HoldWindow)
+	}
+	for _, t := range c.charged(h) {
 		var gone []*host // those that are away, or may be any moment
 		for _, x := range t.takers {
 			if x != h && !c.stillUp(x) {

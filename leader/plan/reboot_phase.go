@@ -13,11 +13,11 @@ func (c *coordinator) advance(h *host) {
 	switch g := h.Grant; {
 	case h.unlocked():
 		c.end(h, cluster.PhaseReleased, "its slot was taken away"+saidBy(&h.Spec.Unlock.By), 0)
+	case h.removed || !h.known:
+		c.end(h, cluster.PhaseReleased, "the host was removed", 0)
 	case h.GrantBad != "":
 		c.say(h, time.Time{}, fmt.Sprintf("its grant cannot be read, so it keeps its slot; a newer flotilla may have written it, else type: %s: %s",
 			unlockCommand(h), h.GrantBad))
-	case h.removed || !h.known:
-		c.end(h, cluster.PhaseReleased, "the host was removed", 0)
 	case h.refusal() != "":
 		outcome := cluster.PhaseFailed
 		if g.External { // it said that it will not reboot after all
@@ -164,8 +164,8 @@ func (c *coordinator) grant(h *host) {
 	if next.External {
 		next.Within = max(next.Within, externalWithin)
 	}
-	if at := c.closes(h, c.charged(h)); !next.Now && !t.finish && !at.IsZero() {
-		next.Within = min(next.Within, at.Sub(c.now))
+	if left, closes := c.closesIn(h); closes {
+		next.Within = min(next.Within, left)
 	}
 	next.Phase = cluster.PhaseGranted
 	c.committed[h] = true

@@ -117,15 +117,22 @@ func (c *coordinator) shutOut(h *host, teams []*team, need bool) *hold {
 	return out
 }
 
-// closes is when the first of the windows closes that let a host reboot now; zero = never.
-func (c *coordinator) closes(h *host, teams []*team) time.Time {
-	var first time.Time
-	for _, t := range teams {
-		if at := c.hoursOf(t, h); at.open && (first.IsZero() || at.until.Before(first)) {
-			first = at.until
+// lastCall is how long before its window closes a host must have begun to reboot: what it is told takes a moment to
+// arrive and to be done.
+const lastCall = 5 * time.Second
+
+// closesIn says how long an empty host has to begin with its reboot before the first of its windows closes; closes is
+// false where none does, or none matters.
+func (c *coordinator) closesIn(h *host) (left time.Duration, closes bool) {
+	if h.Grant.Now || c.terms(h.Grant.Groups).finish {
+		return 0, false
+	}
+	for _, t := range c.charged(h) {
+		if at := c.hoursOf(t, h); at.open && (!closes || at.until.Sub(c.now)-lastCall < left) {
+			left, closes = at.until.Sub(c.now)-lastCall, true
 		}
 	}
-	return first
+	return left, closes
 }
 
 // calendar is an instant as sentences show it that may be days away.
