@@ -27,7 +27,7 @@ type weather struct {
 // TestRebootsByChance: whatever happens, the semaphores, windows, failure domains and etcd hold, slots are freed for
 // a reason, and in the end everybody has what was asked for, or is told why not.
 func TestRebootsByChance(t *testing.T) {
-	const seeds = 100
+	const seeds = 60
 	ended, done := 0, 0
 	for seed := range uint64(seeds) {
 		c := &weather{world: newWorld(t), r: rand.New(rand.NewPCG(seed, 7))}
