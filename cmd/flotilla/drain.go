@@ -121,6 +121,7 @@ func drain(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	sayOrphans(c, hosts)
 	if c.Bool("dry-run") {
 		return printDrain(c, steps, ask.OnBlocked)
 	}
@@ -140,6 +141,15 @@ func drain(c *cli.Context) error {
 		return f.outcome()
 	}
 	return f.follow(cl)
+}
+
+// sayOrphans names what runs on the hosts without any order: no drain moves it, and none waits for it.
+func sayOrphans(c *cli.Context, hosts []api.Host) {
+	for _, h := range hosts {
+		if len(h.Orphans) > 0 {
+			fmt.Fprintf(c.App.ErrWriter, "flotilla: %s runs %s without any order, and no drain moves that: flotilla orphan stop %s UNIT ends it\n", h.Name, andMore(h.Orphans), h.Name)
+		}
+	}
 }
 
 // drainAsk reads the flags.

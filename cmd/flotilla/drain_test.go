@@ -134,3 +134,12 @@ func followOne(c *cli.Context, cl *api.Client) error {
 	f.begin(host1(false))
 	return f.follow(cl)
 }
+
+// TestDrainNamesOrphans: what runs without an order is named, for no drain moves it.
+func TestDrainNamesOrphans(t *testing.T) {
+	var out bytes.Buffer
+	sayOrphans(cli.NewContext(&cli.App{ErrWriter: &out}, nil, nil), []api.Host{{Name: "h1"}, {Name: "h2", Orphans: []string{"a.service", "b.service"}}})
+	if want := "flotilla: h2 runs a.service and 1 more without any order, and no drain moves that: flotilla orphan stop h2 UNIT ends it\n"; out.String() != want {
+		t.Errorf("a drain says %q, want %q", out.String(), want)
+	}
+}
