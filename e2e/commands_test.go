@@ -69,7 +69,7 @@ func (c *checkout) run(ctx context.Context, args ...string) (stdout, stderr stri
 // TestCommands types the commands of the README as somebody does who tries things out:
 // ends the demo in the middle, starts it again, lets the machine crash, removes it twice.
 func TestCommands(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Minute)
 	defer cancel()
 	c := mustCheckout(t)
 	o := hosts.Options{Name: demoLab}
@@ -86,17 +86,13 @@ func TestCommands(t *testing.T) {
 		out := c.demo(t, ctx)
 		checkReadme(t, out)
 	})
-	t.Run("over a living demo", func(t *testing.T) {
-		began := time.Now()
-		checkReadme(t, c.demo(t, ctx))
-		t.Logf("a second run took %.0f s (aim: less than 90)", time.Since(began).Seconds())
-	})
+	t.Run("over a living demo", func(t *testing.T) { c.interrupt(t, ctx, "unit files:") })
 	t.Run("a step fails", func(t *testing.T) { c.failure(t, ctx) })
 	t.Run("after a crash", func(t *testing.T) {
 		crash(t)
 		began := time.Now()
-		c.demo(t, ctx)
-		t.Logf("the run after a crash took %.0f s (aim: less than 90)", time.Since(began).Seconds())
+		checkReadme(t, c.demo(t, ctx))
+		t.Logf("a second run took %.0f s", time.Since(began).Seconds())
 	})
 	t.Run("down twice", func(t *testing.T) { c.down(t, ctx, o) })
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The demo: three real hosts in a network namespace of their own, one cluster, the examples
-# on it, a host killed. up leaves the cluster to play with, down removes it. Noise goes to the log.
+# on it, a host killed, all rebooted under load. up leaves the cluster to play with, down removes it. Noise goes to the log.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset GOFLAGS

@@ -2,12 +2,12 @@
 // figure of another system where one was measured, and how to measure it again.
 //
 //	bench                      everything, in under ten minutes, as root
-//	bench -only starts,idle    some sections: starts idle kill plan churn list hosts
+//	bench -only starts,idle    some sections: starts idle kill plan churn list hosts reboots
 //
 // The sections starts, idle and kill run real agents and leaders on simulated hosts (a fake
 // systemd each) in this process, in real time. plan lets a leader place units on hosts without agents, and
 // churn asks a real API for changes; both have etcd on disk. The section list asks a
-// large cluster in memory, hosts boots real ones.
+// large cluster in memory, hosts and reboots boot real ones.
 package main
 
 import (
@@ -30,7 +30,7 @@ type section struct {
 	run  func(context.Context, *bench) error
 }
 
-var sections = [...]section{{"starts", starts}, {"idle", idle}, {"kill", kills}, {"plan", planning}, {"churn", churn}, {"list", list}, {"hosts", realHosts}}
+var sections = [...]section{{"starts", starts}, {"idle", idle}, {"kill", kills}, {"plan", planning}, {"churn", churn}, {"list", list}, {"hosts", realHosts}, {"reboots", reboots}}
 
 // bench is one run.
 type bench struct {
@@ -40,7 +40,7 @@ type bench struct {
 }
 
 func main() {
-	only := flag.String("only", "", "comma-separated sections: starts, idle, kill, plan, churn, list, hosts")
+	only := flag.String("only", "", "comma-separated sections: starts, idle, kill, plan, churn, list, hosts, reboots")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -54,7 +54,7 @@ func run(ctx context.Context, only string) error {
 	wanted := strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
 	for _, w := range wanted {
 		if !slices.ContainsFunc(sections[:], func(s section) bool { return s.name == w }) {
-			return fmt.Errorf("-only %s: sections are starts, idle, kill, plan, churn, list and hosts", w)
+			return fmt.Errorf("-only %s: sections are starts, idle, kill, plan, churn, list, hosts and reboots", w)
 		}
 	}
 	log, err := openLog()

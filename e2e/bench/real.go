@@ -14,8 +14,16 @@ import (
 )
 
 // realHosts measures on four real hosts: three etcd members and a client.
-func realHosts(ctx context.Context, b *bench) (err error) {
-	bed, err := testbed.Boot(ctx, testbed.Options{Lab: hosts.Options{Name: "bench", Log: b.log}, Hosts: 4})
+func realHosts(ctx context.Context, b *bench) error {
+	return onHosts(ctx, b, 4, binary, submitting, footprint, losses)
+}
+
+// reboots measures on three real hosts, all of them etcd members.
+func reboots(ctx context.Context, b *bench) error { return onHosts(ctx, b, 3, rolling) }
+
+// onHosts makes a cluster of real hosts, takes the steps there, and removes it.
+func onHosts(ctx context.Context, b *bench, n int, steps ...func(context.Context, *bench, *testbed.Bed) error) (err error) {
+	bed, err := testbed.Boot(ctx, testbed.Options{Lab: hosts.Options{Name: "bench", Log: b.log}, Hosts: n})
 	if bed == nil || bed.Lab == nil {
 		return err
 	}
@@ -27,7 +35,7 @@ func realHosts(ctx context.Context, b *bench) (err error) {
 	if err == nil {
 		err = bed.Form(ctx)
 	}
-	for _, step := range []func(context.Context, *bench, *testbed.Bed) error{binary, submitting, footprint, rolling, losses} {
+	for _, step := range steps {
 		if err != nil {
 			return err
 		}

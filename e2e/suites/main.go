@@ -32,9 +32,12 @@ type suite struct {
 	beside bool     // runs beside the suite before it
 }
 
-// second are the scenarios that run beside the others, about half of the time of all: most
-// of it both wait for leases to end.
-const second = "^Test(AgentKilled|Apply|Debian12|Fence|Fleet|ForeignEtcd|Handover|Ignition|StoreWiped|Systemd)"
+// second and third are the scenarios that run beside the others, each about a third of the time of all: most
+// of it all three wait for leases to end.
+const (
+	second = "^Test(AgentKilled|Apply|Debian12|DuplicateHost|EtcdAway|Fence|Fleet$|ForeignEtcd|Ignition|LeaderFrozen|StoreWiped|Systemd)"
+	third  = "^Test(Drain|FleetLock|Handover|Locksmith|Reboot|RollingReboot|SoftReboot)"
+)
 
 // oneProcessor keeps the race detector from crashing: in a bubble of testing/synctest
 // two processors may run timers under one race context at the same time
@@ -50,17 +53,20 @@ func suites() []suite {
 	hostLabs := []string{"hosts-test", "hosts-crash", "hosts-old"}
 	labs := []string{"e2e", "commands", "storm", "templates"}
 	secondLabs := []string{"e2e-second", "contract", "debian12", "ignition", "wipe", "external"}
+	thirdLabs := []string{"e2e-third", "overdue", "fleetlock"}
 	return []suite{
 		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", oneProcessor, "-shuffle=on", "-skip=Mutations$", "./..."}, env: []string{"SIM_SEEDS=3", "SIM_REBOOTS=2", "CGO_ENABLED=1"}, budget: 12 * time.Minute},
 		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "SIM_REBOOTS=70", "CGO_ENABLED=0"}, budget: 9 * time.Minute},
 		{name: "Butane files", in: []string{"test"}, dir: "install/butane", tests: []string{"-count=1", "./..."}, budget: 2 * time.Minute},
 		{name: "hosts", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "./e2e/hosts"}, budget: 4 * time.Minute, labs: hostLabs},
-		{name: "scenarios", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "-skip=" + second, "./e2e"}, budget: 15 * time.Minute, labs: labs},
+		{name: "scenarios", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "-skip=" + second + "|" + third, "./e2e"}, budget: 15 * time.Minute, labs: labs},
 		{name: "scenarios, the others", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "-run=" + second, "./e2e"}, env: []string{"FLOTILLA_E2E_LAB=e2e-second"}, budget: 15 * time.Minute, labs: secondLabs, beside: true},
+		{name: "scenarios of reboots", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=20m", "-run=" + third, "./e2e"}, env: []string{"FLOTILLA_E2E_LAB=e2e-third"}, budget: 15 * time.Minute, labs: thirdLabs, beside: true},
 		{name: "simulator, 1000 seeds", in: []string{"long"}, tests: []string{"-count=1", "-timeout=15m", "./sim"}, env: []string{"SIM_SEEDS=1000", "CGO_ENABLED=0"}, budget: 15 * time.Minute},
 		{name: "simulator, 1000 seeds of reboots", in: []string{"long"}, tests: []string{"-count=1", "-timeout=20m", "-run=^TestRebootSeeds$", "./sim"}, env: []string{"SIM_REBOOTS=1000", "CGO_ENABLED=0"}, budget: 20 * time.Minute},
-		{name: "scenarios, three times", in: []string{"long"}, tests: []string{"-tags=e2e", "-count=3", "-timeout=60m", "-skip=" + second, "./e2e"}, budget: 45 * time.Minute, labs: labs},
+		{name: "scenarios, three times", in: []string{"long"}, tests: []string{"-tags=e2e", "-count=3", "-timeout=60m", "-skip=" + second + "|" + third, "./e2e"}, budget: 45 * time.Minute, labs: labs},
 		{name: "the others, three times", in: []string{"long"}, tests: []string{"-tags=e2e", "-count=3", "-timeout=60m", "-run=" + second, "./e2e"}, env: []string{"FLOTILLA_E2E_LAB=e2e-second"}, budget: 45 * time.Minute, labs: secondLabs, beside: true},
+		{name: "those of reboots, three times", in: []string{"long"}, tests: []string{"-tags=e2e", "-count=3", "-timeout=60m", "-run=" + third, "./e2e"}, env: []string{"FLOTILLA_E2E_LAB=e2e-third"}, budget: 45 * time.Minute, labs: thirdLabs, beside: true},
 		{name: "fuzz unit files", in: []string{"long"}, tests: []string{"-run=^$", "-fuzz=^FuzzParse$", "-fuzztime=2m", "./units"}, budget: 5 * time.Minute},
 		{name: "fuzz patterns", in: []string{"long"}, tests: []string{"-run=^$", "-fuzz=^FuzzExpand$", "-fuzztime=1m", "./units"}, budget: 5 * time.Minute},
 		{name: "make demo on a clean machine", in: []string{"long"}, run: []string{"e2e/hosts/nested.sh", "make", "demo"}, budget: 20 * time.Minute},

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -82,5 +85,38 @@ func TestDo(t *testing.T) {
 	r := suite{name: "self", tests: []string{"-count=1", "-run=^TestRead$", "."}, env: []string{"CGO_ENABLED=0"}, budget: 5 * time.Minute}.do(t.Context())
 	if r.err != nil || r.tests != 1 || r.failed != 0 {
 		t.Errorf("do() = %d tests, %d failed, %v, want one that passed", r.tests, r.failed, r.err)
+	}
+}
+
+// TestScenariosOnce: no scenario is in two of the suites that run side by side, and each of these has some.
+func TestScenariosOnce(t *testing.T) {
+	files, err := filepath.Glob("../*_test.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	inSecond, inThird := regexp.MustCompile(second), regexp.MustCompile(third)
+	var counts [3]int
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t `).FindAllSubmatch(text, -1) {
+			switch name := string(m[1]); {
+			case inSecond.MatchString(name) && inThird.MatchString(name):
+				t.Errorf("%s would run in two suites", name)
+			case inSecond.MatchString(name):
+				counts[1]++
+			case inThird.MatchString(name):
+				counts[2]++
+			default:
+				counts[0]++
+			}
+		}
+	}
+	for i, n := range counts {
+		if n == 0 {
+			t.Errorf("suite %d of three has no scenario: %v", i+1, counts)
+		}
 	}
 }
