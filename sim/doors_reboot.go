@@ -21,12 +21,13 @@ type logind struct {
 
 // Reboot asks for a reboot. The judge hears of one that begins.
 func (l logind) Reboot(ctx context.Context, soft bool) (string, error) {
+	asked := time.Now()
 	if err := l.gate.pass(); err != nil {
 		return "", err
 	}
 	refused, err := l.Logind.Reboot(ctx, soft)
 	if now, silent := l.Logind.Logins(ctx); refused == "" && silent == nil && now.Shutdown != "" && l.h.w.Judge != nil {
-		l.h.w.Judge.rebooting(l.h.truth, l.p.answered())
+		l.h.w.Judge.rebooting(l.h.truth, l.p.answered(), asked)
 	}
 	return refused, errors.Join(err, l.gate.pass())
 }

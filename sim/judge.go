@@ -324,6 +324,9 @@ func (c *commit) takeHead(u cluster.Unit, e store.Event) {
 	if f, err := units.Parse(u, j.blobs[h.spec.Blob]); err == nil {
 		h.req, _ = f.Requirements()
 	}
+	if j.heads[u] == nil {
+		j.lastUp[u] = time.Now()
+	}
 	j.heads[u] = h
 	j.note("user: %s is to be %s, run %d restart %d blob %s", u, h.spec.Target, h.spec.Run, h.spec.Restart, h.spec.Blob.Short())
 }

@@ -181,7 +181,7 @@ func (c *commit) mayGo(id cluster.HostID, g cluster.Grant, counts func(*facts) b
 	if !g.Now && (j.policy.Freeze != nil && j.policy.Freeze.Until.IsZero() || f.spec.Freeze != nil && f.spec.Freeze.Until.IsZero()) {
 		j.breach("%s is %s and frozen", id.Short(), g.Phase)
 	}
-	if why := j.outside(f, g, j.leaderClock()); why != "" {
+	if why := j.outside(f, g, time.Now().Add(j.leaderClock())); why != "" {
 		j.breach("%s is %s, and %s", id.Short(), g.Phase, why)
 	}
 }
@@ -228,12 +228,12 @@ func (j *Judge) leaderClock() time.Duration {
 	return 0
 }
 
-// outside says which window of a host's groups is closed by a clock, "" if none is, or none counts.
-func (j *Judge) outside(f *facts, g cluster.Grant, ahead time.Duration) string {
+// outside says which window of a host's groups is closed at a time of some clock, "" if none is, or none counts.
+func (j *Judge) outside(f *facts, g cluster.Grant, now time.Time) string {
 	if g.Now {
 		return ""
 	}
-	now, finish := time.Now().Add(ahead), true
+	finish := true
 	for _, name := range g.Groups {
 		finish = finish && j.groups[name].Finish
 	}

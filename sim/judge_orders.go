@@ -90,6 +90,9 @@ func (j *Judge) adopted(m move) bool {
 	if j.fact(m.Host).spec.Removed != nil || len(j.places[m.Where].list) < 2 {
 		return false
 	}
+	if j.acks[m.Where].Orphan { // by its host's last word, which may have gone down since
+		return true
+	}
 	for _, t := range j.machines {
 		if t.id == m.Host && t.up[m.Unit] != nil {
 			return true
@@ -179,7 +182,7 @@ func (c *commit) ended(m move) {
 	if h != nil && h.asked(m, j.acks[m.Where]) {
 		return
 	}
-	if f.leaves(j) {
+	if f.leaves(j) || c.evens(m) {
 		return
 	}
 	if h == nil || h.spec.Target == 0 || !h.plain() || f.alive == 0 || f.spec.Removed != nil || len(j.live[m.Unit]) > 0 || !m.was.wanted() {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"time"
 
 	"flotilla/cluster"
 	"flotilla/units"
@@ -65,13 +66,14 @@ func (c *commit) rolled(m move, took map[cluster.Unit]bool) {
 		}
 	}
 	took[m.Unit] = true
+	_, late := j.stalls.touches(time.Now().Add(-reaction)) // a leader's orders may be of a while ago
 	whole, down := 0, 0
 	for u, other := range j.heads {
 		if u.Template() != m.Unit.Template() || other.spec.Target != units.Launched {
 			continue
 		}
 		whole++
-		if took[u] || !j.available(u) {
+		if took[u] || !j.available(u) && (!late || j.missing(u)) {
 			down++
 		}
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // rebooting checks a reboot that an agent asked logind for, at the moment it begins. heard is when the store
-// last answered this agent.
-func (j *Judge) rebooting(t *truth, heard time.Time) {
+// last answered this agent; asked is when it asked, after which its process may have stood still.
+func (j *Judge) rebooting(t *truth, heard, asked time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	f := j.fact(t.id)
@@ -35,7 +35,11 @@ func (j *Judge) rebooting(t *truth, heard time.Time) {
 		j.breach("%s reboots, and the store never answered that it may", t.name)
 	}
 	if !f.edited(j) {
-		if why := j.outside(f, *g, f.ahead); why != "" {
+		switch why := j.outside(f, *g, asked.Add(f.ahead)); {
+		case why == "":
+		case j.outside(f, *g, asked.Add(f.ahead-g.Within)) == "":
+			j.count["late by less than a grant's time"]++ // it saw its grant late, and nobody led who could take it back
+		default:
 			j.breach("%s reboots, and %s", t.name, why)
 		}
 	}
@@ -61,10 +65,39 @@ func (j *Judge) gaveUp(f *facts) bool {
 	return false
 }
 
+// evens says that an instance leaves a host which has two more of its family than another, after reboots.
+func (c *commit) evens(m move) bool {
+	j := c.j
+	if !m.Unit.IsInstance() || j.count[cluster.PhaseDone.String()] == 0 {
+		return false
+	}
+	here, least := 1, -1 // this one has left by now
+	for id, f := range j.hosts {
+		if f.alive == 0 || f.spec.Removed != nil {
+			continue
+		}
+		n := 0
+		for u, at := range j.live {
+			if u.Template() == m.Unit.Template() && at[id] && u != m.Unit {
+				n++
+			}
+		}
+		if id == m.Host {
+			here += n
+		} else if least < 0 || n < least {
+			least = n
+		}
+	}
+	return least >= 0 && here >= least+2
+}
+
 // mayStop says that people want units of a host stopped which have no other place, and that it is time for that.
 func (j *Judge) mayStop(f *facts) bool {
 	if d := f.spec.Drain; d != nil {
 		return d.OnBlocked == cluster.StopUnit && j.long(f.told, d.Timeout-time.Second)
+	}
+	if f.grant == nil {
+		return false
 	}
 	for _, name := range f.grant.Groups {
 		if j.groups[name].OnBlocked == cluster.StopUnit {
@@ -84,7 +117,7 @@ func (c *commit) emptied(m move, took map[cluster.Unit]bool) {
 	if !f.down.IsZero() {
 		return // the host goes down whatever becomes of its units
 	}
-	if f.spec.Drain == nil && f.phase() != cluster.PhaseDraining && f.phase() != cluster.PhaseDrained {
+	if f.spec.Drain == nil && f.phase() != cluster.PhaseDraining && f.phase() != cluster.PhaseDrained && !c.evens(m) {
 		return
 	}
 	j.count["instance drained"]++
