@@ -72,7 +72,7 @@ func newHost(w *World, n int, name string) *Host {
 		PullTime: fake.Range{To: pullTime},
 		Behave:   func(unit string) (fake.Behaviour, bool) { return behave(name, unit) }, MachineID: string(h.id),
 	})
-	h.truth = &truth{name: name, id: h.id, booted: time.Now(), up: map[cluster.Unit]*run{}, tally: map[cluster.Unit]int{}, used: map[int64]int{}}
+	h.truth = &truth{name: name, id: h.id, booted: time.Now(), knew: time.Now(), up: map[cluster.Unit]*run{}, tally: map[cluster.Unit]int{}, used: map[int64]int{}}
 	if w.Judge != nil {
 		w.Judge.mu.Lock()
 		w.Judge.machines = append(w.Judge.machines, h.truth)

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"flotilla/cluster"
@@ -105,9 +104,9 @@ func (c *commit) begun(id cluster.HostID, was, is cluster.Grant) {
 		j.breach("%s begins to reboot and is absent", id.Short())
 	case j.machineOf(id).since(is.Boot) < 0:
 		j.breach("%s is to reboot from boot %v, which it never had", id.Short(), is.Boot)
-	case is.Wish != 0 && (f.spec.Reboot == nil || f.spec.Reboot.ID != is.Wish):
+	case !is.Need && (f.spec.Reboot == nil || f.spec.Reboot.ID != is.Wish):
 		j.breach("%s begins to reboot for wish %d, which nobody has", id.Short(), is.Wish)
-	case is.Wish == 0 && (f.info.Reboot == nil || f.info.Reboot.Need.State != cluster.NeedYes) && j.long(f.began, reaction):
+	case is.Need && (f.info.Reboot == nil || f.info.Reboot.Need.State != cluster.NeedYes) && j.long(f.began, reaction):
 		j.breach("%s begins to reboot and nothing asks for it", id.Short())
 	}
 	c.mayGo(id, is, func(o *facts) bool { return o.holds() })
@@ -150,119 +149,6 @@ func (c *commit) overBudget(id cluster.HostID) {
 			j.breach("%s may reboot with %s: %d of %d of its family are down elsewhere, at most %d may be in all", id.Short(), u, down, whole, most)
 		}
 	}
-}
-
-// mayGo checks slots, windows and freezes of one more host.
-func (c *commit) mayGo(id cluster.HostID, g cluster.Grant, counts func(*facts) bool) {
-	j, f := c.j, c.j.fact(id)
-	for _, name := range j.groupsOf(f) {
-		group := j.groups[name]
-		size, taken := 0, []string{}
-		for _, o := range j.hosts {
-			if !slices.Contains(j.groupsOf(o), name) {
-				continue
-			}
-			if o.info.Name != "" && o.spec.Removed == nil {
-				size++
-			}
-			if o.id == id || counts(o) || j.unplanned(o) {
-				taken = append(taken, o.id.Short()+" "+o.phase().String())
-				continue
-			}
-		}
-		if most := group.Max.Of(size); len(taken) > most {
-			slices.Sort(taken)
-			j.breach("%s is %s: then %d hosts of group %s are away, and %d may be: %v", id.Short(), g.Phase, len(taken), name, most, taken)
-		}
-		if !g.Now && group.Freeze != nil && group.Freeze.Until.IsZero() {
-			j.breach("%s is %s and its group %s is frozen", id.Short(), g.Phase, name)
-		}
-	}
-	if !g.Now && (j.policy.Freeze != nil && j.policy.Freeze.Until.IsZero() || f.spec.Freeze != nil && f.spec.Freeze.Until.IsZero()) {
-		j.breach("%s is %s and frozen", id.Short(), g.Phase)
-	}
-	if why := j.outside(f, g, time.Now().Add(j.leaderClock())); why != "" {
-		j.breach("%s is %s, and %s", id.Short(), g.Phase, why)
-	}
-}
-
-// unplanned says that a host is away, or going, without a grant, and that every leader knows.
-func (j *Judge) unplanned(f *facts) bool {
-	if f.holds() || f.info.Name == "" || f.spec.Removed != nil {
-		return false
-	}
-	if f.phase() == cluster.PhaseReleased && f.alive == 0 {
-		return false // the others may go on without it
-	}
-	return f.alive == 0 && j.long(f.absent, reaction) || f.alive != 0 && !f.down.IsZero() && j.long(f.down, reaction)
-}
-
-// groupsOf are the groups of a host and those that it had when its reboot began.
-func (j *Judge) groupsOf(f *facts) []string {
-	h := cluster.Host{Spec: f.spec, Info: &f.info}
-	labels := h.Labels()
-	var out []string
-	for name, s := range j.selectors {
-		if name != cluster.DefaultGroup && s.Match(labels) {
-			out = append(out, name)
-		}
-	}
-	if len(out) == 0 {
-		out = append(out, cluster.DefaultGroup)
-	}
-	if f.holds() {
-		for _, name := range f.grant.Groups {
-			if !slices.Contains(out, name) {
-				out = append(out, name)
-			}
-		}
-	}
-	return out
-}
-
-// leaderClock is how far the clock of who leads goes ahead of the true time.
-func (j *Judge) leaderClock() time.Duration {
-	if ahead := j.clockOf[j.leader.host]; ahead != nil {
-		return ahead()
-	}
-	return 0
-}
-
-// outside says which window of a host's groups is closed at a time of some clock, "" if none is, or none counts.
-func (j *Judge) outside(f *facts, g cluster.Grant, now time.Time) string {
-	if g.Now {
-		return ""
-	}
-	finish := true
-	for _, name := range g.Groups {
-		finish = finish && j.groups[name].Finish
-	}
-	if finish && g.Phase != cluster.PhaseDraining {
-		return ""
-	}
-	for _, name := range j.groupsOf(f) {
-		group := j.groups[name]
-		if len(group.Windows) == 0 {
-			if g.Wish == 0 && f.spec.Reboot == nil {
-				return "its group " + name + " has no window, and nobody asked"
-			}
-			continue
-		}
-		if !slices.ContainsFunc(group.Windows, func(w string) bool { return j.open(w, now) }) {
-			return "no window of group " + name + " is open at " + now.UTC().Format("15:04:05")
-		}
-	}
-	return ""
-}
-
-// open says whether a window is open at a time.
-func (j *Judge) open(name string, at time.Time) bool {
-	w, ok := j.windows[name]
-	if !ok {
-		return false
-	}
-	list, err := w.Openings(at.Add(-time.Second), 1) // leaders decide a moment before they write
-	return err == nil && len(list) > 0 && !list[0].From.After(at)
 }
 
 // freed checks that a slot is given back rightly.

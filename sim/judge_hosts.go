@@ -16,6 +16,7 @@ type truth struct {
 	id      cluster.HostID
 	guest   bool // a second machine with another's id: it must not touch anything
 	booted  time.Time
+	knew    time.Time // when what it had on its disk then was ordered, or before
 	up      map[cluster.Unit]*run
 	tally   map[cluster.Unit]int // starts by the agent in this boot
 	lives   int                  // of its process, in this boot
@@ -95,6 +96,7 @@ func (j *Judge) happened(t *truth, e fake.Event) {
 	case e.Op == "boot":
 		j.note("%s: boots", t.name)
 		t.booted, t.tally, t.lives = e.At, map[cluster.Unit]int{}, 0
+		t.knew = t.heard(j)
 	case e.Unit == agent.FenceFire && e.Op == "start":
 		j.note("%s: the fence fires", t.name)
 	case !ours(e.Unit):
@@ -157,7 +159,7 @@ func (j *Judge) started(t *truth, u cluster.Unit, e fake.Event) {
 // allowed is how often the agent may have started a unit in this boot.
 func (j *Judge) allowed(t *truth, u cluster.Unit, h *history) int {
 	n, had := 0, version{}
-	for _, v := range h.since(earlier(t.booted, t.heard(j))) {
+	for _, v := range h.since(earlier(t.knew, t.heard(j))) {
 		if v.runs() && (!had.runs() || v.Run != had.Run || v.Restart != had.Restart) {
 			n++
 		}

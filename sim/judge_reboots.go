@@ -79,7 +79,7 @@ func (f *facts) holds() bool { return f.phase().Holds() }
 
 func (f *facts) away() bool { return f.phase().Away() }
 
-// gone says that the host may be away any moment, by what it has leave for.
+// mayBeAway says that the host has leave to go, or went by it and is not well yet.
 func (f *facts) mayBeAway() bool { return f.phase() >= cluster.PhaseGranted && f.holds() }
 
 // excused hosts do not count for the storm brake.
@@ -194,7 +194,7 @@ func (c *commit) takeInfo(id cluster.HostID, e store.Event) {
 		f.info = decode[cluster.HostInfo](e.Value)
 	}
 	if r := f.info.Reboot; r != nil {
-		c.j.note("info: %s boot %.4s+%d need %s before %v after %v last %v", id.Short(), f.info.Boot, r.Soft, r.Need.State, r.Before, r.After, r.Last)
+		c.j.note("%s says: boot %.4s+%d, need %s, before %v, after %v", id.Short(), f.info.Boot, r.Soft, r.Need.State, r.Before, r.After)
 	}
 	switch r := f.info.Reboot; {
 	case r == nil || r.Down == nil:
