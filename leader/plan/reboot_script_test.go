@@ -71,8 +71,10 @@ func (w *world) agentCommand(verb string, args []string) string {
 		w.report(args[0], func(r *cluster.RebootReport) { r.Down = &cluster.GoingDown{Kind: "reboot", Since: w.now} })
 	case "skew":
 		w.report(args[0], func(r *cluster.RebootReport) { r.Skew = duration(args[1]) })
-	case "soft": // the host soft-rebooted
+	case "soft": // the host soft-rebooted: a life of its own
 		w.report(args[0], func(r *cluster.RebootReport) { r.Soft++ })
+		h := w.snap.Hosts[hostID(args[0])]
+		w.snap.SetAlive(h.ID, &cluster.Alive{Boot: h.Info.Run().Name()}, w.rev())
 	case "last":
 		w.report(args[0], func(r *cluster.RebootReport) {
 			r.Last = &cluster.LastBoot{Before: cluster.Boot{ID: args[2]}, How: args[1]}

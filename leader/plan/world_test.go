@@ -67,7 +67,7 @@ func (w *world) revive(name string, booted bool) {
 		info.Reboot = afterBoot(info.Reboot)
 	}
 	w.snap.SetHostInfo(h.ID, &info, w.now)
-	w.snap.SetAlive(h.ID, &cluster.Alive{Boot: info.Boot}, w.rev())
+	w.snap.SetAlive(h.ID, &cluster.Alive{Boot: info.Run().Name()}, w.rev())
 }
 
 func (w *world) kill(name string) { w.snap.DeleteAlive(hostID(name), w.rev(), w.now) }
