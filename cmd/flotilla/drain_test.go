@@ -39,8 +39,8 @@ func badDrains() []badWords {
 		{"drain h1 --dry-run --no-wait", 2, `--dry-run and --no-wait exclude one another: give one of them$`},
 		{"drain h1 -o json", 2, `--output is for --dry-run: the drain itself prints its progress$`},
 		{"drain h1 --dry-run -o table", 2, `-o table: want wide, json or yaml$`},
-		{"drain h1 --force", 2, `flag provided but not defined: -force: see flotilla help drain$`},
-		{"uncordon h1 --reason x", 2, `flag provided but not defined: -reason: see flotilla help uncordon$`},
+		{"drain h1 --force", 2, `unknown flag --force: see flotilla help drain$`},
+		{"uncordon h1 --reason x", 2, `unknown flag --reason: see flotilla help uncordon$`},
 		{"cordon --reason", 2, `flag needs an argument: -reason: see flotilla help cordon$`},
 	}
 }

@@ -15,7 +15,7 @@ func badReboots() []badWords {
 		{"reboot h1 --timeout soon", 2, `invalid value "soon" for flag -timeout: parse error: see flotilla help reboot$`},
 		{"reboot h1 --timeout -3s", 2, `--timeout -3s: want a positive duration such as 30m, or 0 for: until all are done$`},
 		{"reboot h1 --no-wait --timeout 3s", 2, `--no-wait and --timeout exclude one another: give one of them$`},
-		{"reboot h1 --force", 2, `flag provided but not defined: -force: see flotilla help reboot$`},
+		{"reboot h1 --force", 2, `unknown flag --force: see flotilla help reboot$`},
 		{"reboot status h9", 1, `no host "h9" in the cluster (flotilla list-machines shows them)$`},
 		{"reboot status h1 h2", 2, `reboot status takes [HOST] and nothing after it, got "h2": see flotilla help reboot status$`},
 		{"reboot status -o table", 2, `-o table: want wide, json or yaml$`},
