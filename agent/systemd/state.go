@@ -44,8 +44,13 @@ func (m *Manager) SoftReboots(ctx context.Context) (int, error) {
 		}
 		return 0, err
 	}
-	n, _ := v.(uint32)
-	return int(n), nil
+	switch n := v.(type) {
+	case uint64:
+		return int(n), nil
+	case uint32:
+		return int(n), nil
+	}
+	return 0, fmt.Errorf("read SoftRebootsCount: got %T", v)
 }
 
 // Active says which of these units run.
