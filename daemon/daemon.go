@@ -119,7 +119,8 @@ func (d *Daemon) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.backend, err = store.DialEtcd(ctx, etcd); err != nil {
+	// Close ends it, not the end of ctx: the agent ends its host's life last of all.
+	if d.backend, err = store.DialEtcd(context.WithoutCancel(ctx), etcd); err != nil {
 		return err
 	}
 	timing := opt.Config.Timing.Cluster()
