@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -57,5 +59,18 @@ func TestRolled(t *testing.T) {
 		if n != 2 || (err != nil) != (c.fault != "") || err != nil && !strings.Contains(err.Error(), c.fault) {
 			t.Errorf("%s: rolled() = %d, %v, want 2, %q", c.name, n, err, c.fault)
 		}
+	}
+}
+
+// TestByCtrlC: a command that Ctrl-C ended is told from one that failed.
+func TestByCtrlC(t *testing.T) {
+	for script, want := range map[string]bool{"kill -INT $$": true, "kill -KILL $$": false, "exit 130": false} {
+		err := exec.CommandContext(t.Context(), "/bin/sh", "-c", script).Run()
+		if got := byCtrlC(fmt.Errorf("boot: %w", err)); err == nil || got != want {
+			t.Errorf("byCtrlC(%v) after %q = %t, want %t", err, script, got, want)
+		}
+	}
+	if byCtrlC(nil) {
+		t.Error("byCtrlC(nil) = true, want false")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 	"time"
@@ -29,13 +30,23 @@ func main() {
 	err := run(ctx, os.Args[1:])
 	switch {
 	case err == nil:
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, byCtrlC(err):
 		fmt.Fprintln(os.Stderr, "\ndemo: interrupted; make demo starts it anew, make demo-down removes what there is")
 		os.Exit(interrupted)
 	default:
 		fmt.Fprintf(os.Stderr, "demo: error: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+// byCtrlC says whether a command was ended by Ctrl-C, which it may hear of before this program does.
+func byCtrlC(err error) bool {
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) {
+		return false
+	}
+	status, ok := ended.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGINT
 }
 
 func run(ctx context.Context, args []string) error {
