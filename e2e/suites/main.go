@@ -36,7 +36,7 @@ type suite struct {
 // of it all three wait for leases to end.
 const (
 	second = "^Test(AgentKilled|Apply|Debian12|DuplicateHost|EtcdAway|Fence|Fleet$|ForeignEtcd|Ignition|LeaderFrozen|StoreWiped|Systemd)"
-	third  = "^Test(Drain|FleetLock|Handover|Reboot|RollingReboot)"
+	third  = "^Test(Drain|FleetLock|Handover|Reboot|RollingReboot|SoftReboot)"
 )
 
 // oneProcessor keeps the race detector from crashing: in a bubble of testing/synctest
