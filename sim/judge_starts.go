@@ -44,6 +44,9 @@ func (j *Judge) rebooting(t *truth, heard, asked time.Time) {
 		}
 	}
 	for u := range t.up {
+		if j.places[cluster.Where{Host: t.id, Unit: u}].last().from.After(f.granted) {
+			continue // an orphan that was adopted meanwhile
+		}
 		if j.movable(t, u) && !j.gaveUp(f) {
 			j.breach("%s reboots with %s, which could move", t.name, u)
 		}
@@ -57,6 +60,9 @@ func (f *facts) edited(j *Judge) bool {
 
 // gaveUp says that the drain of a host may leave units behind.
 func (j *Judge) gaveUp(f *facts) bool {
+	if d := f.spec.Drain; d != nil && d.OnBlocked == cluster.SkipUnit {
+		return true
+	}
 	for _, name := range f.grant.Groups {
 		if j.groups[name].OnBlocked == cluster.SkipUnit {
 			return true
@@ -114,8 +120,8 @@ func (c *commit) emptied(m move, took map[cluster.Unit]bool) {
 	if h == nil || !m.Unit.IsInstance() || !m.was.runs() || h.spec.Target != units.Launched || !j.running(m.Where) {
 		return
 	}
-	if !f.down.IsZero() {
-		return // the host goes down whatever becomes of its units
+	if !f.down.IsZero() || f.spec.Removed != nil {
+		return // the host goes whatever becomes of its units
 	}
 	if f.spec.Drain == nil && f.phase() != cluster.PhaseDraining && f.phase() != cluster.PhaseDrained && !c.evens(m) {
 		return
