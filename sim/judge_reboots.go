@@ -266,6 +266,9 @@ func (j *Judge) machineOf(id cluster.HostID) *truth {
 func (j *Judge) booted(t *truth, b cluster.Boot) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if t.since(b) == 0 {
+		return // two that wanted to boot it
+	}
 	t.boots = append(t.boots, b)
 	if b.Soft > 0 {
 		j.count["soft reboot"]++

@@ -74,7 +74,7 @@ func (j *Judge) gaveUp(f *facts) bool {
 // evens says that an instance leaves a host which has two more of its family than another, after reboots.
 func (c *commit) evens(m move) bool {
 	j := c.j
-	if !m.Unit.IsInstance() || j.count[cluster.PhaseDone.String()] == 0 {
+	if !m.Unit.IsInstance() || j.count[cluster.PhaseDraining.String()] == 0 {
 		return false
 	}
 	here, least := 1, -1 // this one has left by now
