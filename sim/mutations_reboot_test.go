@@ -11,13 +11,13 @@ import (
 // rebootMutations are defects in how hosts reboot.
 func rebootMutations() []mutation {
 	return []mutation{
-		{"a grant is used on what was read before", "traps", 40, func() seams { return seams{backend: func(b store.Backend) store.Backend { return reader{b} }} }},
-		{"taking a grant back does not compare its use", "traps", 60, func() seams { return edited(withoutUse) }},
-		{"nobody heeds hosts that go down", "typed", 60, func() seams { return misleading(nobodyGoes) }},
-		{"windows are not looked at again", "windows", 10, func() seams { return misleading(allFinish) }},
-		{"a slot is free in the boot that was to end", "rolls", 10, func() seams { return misleading(backAtOnce) }},
-		{"a host that reboots is failed over", "rolls", 20, func() seams { return misleading(nobodyMayGo) }},
-		{"a reboot rests on no operator's word", "people", 60, func() seams { return edited(withoutHosts) }},
+		{"a grant is used on what was read before", "traps", 40, func() seams { return seams{backend: func(b store.Backend) store.Backend { return reader{b} }} }, 14},
+		{"taking a grant back does not compare its use", "traps", 60, func() seams { return edited(withoutUse) }, 0},
+		{"nobody heeds hosts that go down", "typed", 60, func() seams { return misleading(nobodyGoes) }, 3},
+		{"windows are not looked at again", "windows", 10, func() seams { return misleading(allFinish) }, 0},
+		{"a slot is free in the boot that was to end", "rolls", 10, func() seams { return misleading(backAtOnce) }, 0},
+		{"a host that reboots is failed over", "rolls", 20, func() seams { return misleading(nobodyMayGo) }, 0},
+		{"a reboot rests on no operator's word", "people", 60, func() seams { return edited(withoutHosts) }, 8},
 	}
 }
 
