@@ -47,7 +47,6 @@ type Options struct {
 	StateDir string           // survives boots; default /var/lib/flotilla
 	RunDir   string           // ends with the boot; default /run/flotilla
 	Tick     time.Duration    // of the safety pass; default 5 min
-	Delay    time.Duration    // that logind was told to give those who hold a shutdown up; 0 = any is right
 	Look     time.Duration    // between two looks at whether the host needs a reboot; default 1 min
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil = none

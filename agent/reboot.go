@@ -42,7 +42,6 @@ type reboots struct {
 	version int           // of systemd; 0 = not known
 	limit   time.Duration // of one call to the store
 	period  time.Duration // between two looks at who needs a reboot
-	wanted  time.Duration // that logind was told to hold shutdowns up; 0 = any is right
 	orders  func() orders
 	lease   func() (cluster.Lease, bool) // ok is false while nothing may be written
 	content func(units.Hash) ([]byte, error)
@@ -83,7 +82,7 @@ func newReboots(a *Agent) (*reboots, error) {
 	r := &reboots{
 		logind: d.Logind, machine: d.Machine, door: d.Grants, checks: d.Checks, needs: d.Needs,
 		systemd: d.Systemd, journal: d.Journal, clock: d.Clock, log: a.log, metrics: a.metrics,
-		host: o.Host, boot: o.boot(), version: o.Info.Systemd, limit: o.Timing.TTL, period: o.Look, wanted: o.Delay,
+		host: o.Host, boot: o.boot(), version: o.Info.Systemd, limit: o.Timing.TTL, period: o.Look,
 		orders: a.keeper.orders, lease: a.mayReport, content: a.keeper.content, dropIns: a.keeper.dropIns, told: a.reporter.told,
 		change: func(edit func(*cluster.RebootReport)) {
 			a.reporter.change(func(info *cluster.HostInfo) { info.Reboot = edited(info.Reboot, edit) })

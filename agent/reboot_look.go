@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"flotilla/cluster"
@@ -47,13 +46,10 @@ func (r *reboots) lookOnce(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	if err == nil && logins.Delay < r.wanted {
-		problem = joined([]string{problem, fmt.Sprintf("logind holds a typed reboot up for %s only, not %s: another file of logind.conf.d has the last word (systemd-analyze cat-config systemd/logind.conf), or systemctl reload systemd-logind", logins.Delay, r.wanted)})
-	}
 	r.metrics.needReboot.Set(map[cluster.NeedState]float64{cluster.NeedYes: 1, cluster.NeedUnknown: -1}[need.State])
 	r.change(func(report *cluster.RebootReport) {
 		if err == nil {
-			report.Users, report.Delay = logins.Users, logins.Delay
+			report.Delay = logins.Delay
 		}
 		report.Need, report.Rivals, report.Problem = need, rivals, problem
 	})

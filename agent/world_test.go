@@ -75,7 +75,7 @@ func (w *world) newAgent(run string, host *fake.Host, client string) *Agent {
 	}
 	a, err := New(doors, Options{
 		Host: hostID, Info: cluster.HostInfo{Boot: host.BootID(), Name: client, Address: client + ":7117", Version: "1.0.0", Reboot: &cluster.RebootReport{Soft: soft}},
-		StateDir: filepath.Join(w.dir, client, "lib"), RunDir: filepath.Join(w.dir, client, run), Delay: 30 * time.Second, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
+		StateDir: filepath.Join(w.dir, client, "lib"), RunDir: filepath.Join(w.dir, client, run), Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -113,7 +113,7 @@ func (x *examination) host(h *cluster.Host, r HostReboot) {
 			x.add(name, "mend the section reboot of /etc/flotilla/flotilla.json there, then systemctl restart flotilla-agent", "%s", rep.Problem)
 		}
 		if rep.Delay > 0 && rep.Delay < leastDelay {
-			x.add(name, "systemctl restart systemd-logind there; if that does not help, set InhibitDelayMaxSec in /etc/systemd/logind.conf.d",
+			x.add(name, "systemctl reload systemd-logind there; if that does not help, another file of /etc/systemd/logind.conf.d has the last word: systemd-analyze cat-config systemd/logind.conf",
 				"logind waits only %s when somebody types reboot, %s are needed to give units away (InhibitDelayMaxSec)", rep.Delay, leastDelay)
 		}
 		if rep.Skew != 0 {

@@ -145,7 +145,6 @@ type RebootReport struct {
 	Before  *Verdict      `json:"before,omitempty"`  // of hooks and checks in the phase PhaseDrained
 	After   *Verdict      `json:"after,omitempty"`   // of hooks and checks since this boot, while a grant stands
 	Last    *LastBoot     `json:"last,omitempty"`    // how this boot came about
-	Users   int           `json:"users,omitempty"`   // sessions of people
 	Delay   time.Duration `json:"delay,omitempty"`   // logind's InhibitDelayMaxSec as it is in force; nanoseconds
 	Skew    time.Duration `json:"skew,omitempty"`    // this host's clock minus the leader's, if that is more than 5 s; nanoseconds
 	Only    bool          `json:"only,omitempty"`    // this host is here for reboots alone and takes no units

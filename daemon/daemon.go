@@ -192,7 +192,7 @@ func (d *Daemon) newAgent(ctx context.Context, timing cluster.Timing) (*agent.Ag
 	}
 	a, err := agent.New(all, agent.Options{
 		Host: d.host, Info: info, Timing: timing, UnitDir: dir.Path(),
-		StateDir: d.opt.Config.Data, RunDir: d.opt.RunDir, Delay: wantedDelay(), Log: d.log, Metrics: d.registry,
+		StateDir: d.opt.Config.Data, RunDir: d.opt.RunDir, Log: d.log, Metrics: d.registry,
 	})
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"flotilla/agent/reboots"
-	"flotilla/install"
 	"flotilla/members"
 )
 
@@ -22,12 +21,4 @@ func rebootSources(c members.RebootConfig) []reboots.Source {
 		}
 	}
 	return out
-}
-
-// wantedDelay is how long logind was told to hold shutdowns up on this host; 0 = nobody told it.
-func wantedDelay() time.Duration {
-	if install.DelaysShutdowns("/") {
-		return install.ShutdownDelay
-	}
-	return 0
 }

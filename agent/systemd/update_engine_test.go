@@ -46,6 +46,8 @@ func TestUpdateEngine(t *testing.T) {
 		t.Errorf("Status() = %q, %q, %t, %v, want idle", op, version, present, err)
 	}
 	e.set("UPDATE_STATUS_UPDATED_NEED_REBOOT")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	heard := false
 	for !heard { // the listener may not listen yet
 		stand.emit(updatePath, updateFace+".StatusUpdate", int64(1700000000), 1.0, "UPDATE_STATUS_UPDATED_NEED_REBOOT", "4230.2.1", int64(0))
@@ -53,7 +55,7 @@ func TestUpdateEngine(t *testing.T) {
 		case <-changed:
 			heard = true
 		case <-time.After(10 * time.Millisecond):
-		case <-t.Context().Done():
+		case <-ctx.Done():
 			t.Fatal("the signal was never heard")
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -64,22 +65,14 @@ func groupNote(g api.Group) string {
 	switch {
 	case g.Problem != "":
 		return g.Problem
-	case g.Freeze != nil:
-		return freezeText(g.Freeze)
+	case g.Freeze.Holds(time.Now()):
+		return frozenText(g.Freeze)
 	case g.Max.Given && g.Max.N == 0:
 		return "no host reboots: max is 0"
 	case len(g.Windows) == 0:
 		return "no window: nothing reboots by itself"
 	}
 	return ""
-}
-
-func freezeText(f *cluster.Freeze) string {
-	text := "frozen by " + noteText(&f.By)
-	if !f.Until.IsZero() {
-		text += " until " + f.Until.UTC().Format("2006-01-02 15:04 UTC")
-	}
-	return text
 }
 
 // noteText is who did something, and when.

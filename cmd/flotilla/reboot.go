@@ -30,7 +30,7 @@ func rebootCommand() *cli.Command {
 			{Name: "unlock", ArgsUsage: "HOST", Usage: "take the slot of a host that does not come back or is not well, so that others go on", Action: rebootUnlock, Flags: append(endpointFlags(), reason)},
 			{Name: "history", ArgsUsage: "[HOST]", Usage: "what became of reboots, newest first", Action: rebootHistory, Flags: append(listFlags(),
 				&cli.IntFlag{Name: "limit", Value: 50, Usage: "how many at most; 0 = all that are kept"})},
-			{Name: "webhook", ArgsUsage: "[URL]", Usage: "post every outcome to a URL", Action: rebootWebhook, Flags: append(endpointFlags(),
+			{Name: "webhook", ArgsUsage: "URL|--off", Usage: "post every outcome to a URL", Action: rebootWebhook, Flags: append(endpointFlags(),
 				&cli.BoolFlag{Name: "off", Usage: "post nothing any more"})},
 		},
 	}
@@ -174,7 +174,7 @@ func rebootUnlock(c *cli.Context) error {
 	return nil
 }
 
-// rebootWebhook shows or sets where outcomes are posted to.
+// rebootWebhook sets where outcomes are posted to.
 func rebootWebhook(c *cli.Context) error {
 	hook := c.Args().First()
 	switch {
