@@ -52,6 +52,7 @@ type rebootFacts struct {
 	ahead   time.Duration // what the clock of the leader said then, minus the true time
 	ended   time.Time     // when it gave its slot back
 	drained bool          // units had to leave it
+	reason  string        // of where it is, by who leads
 	booking cluster.Booting
 	booked  time.Time
 }

@@ -164,6 +164,10 @@ func (w *World) checkReasons() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, r := range latest.Reboots {
+		if f := j.fact(r.Host); f.reason != r.Reason {
+			f.reason = r.Reason
+			j.note("plan: %s is %s: %s", r.Name, r.Phase, r.Reason)
+		}
 		if r.Reason == "" || r.Phase == cluster.PhaseNone {
 			j.breach("%s is %q and has no reason", r.Name, r.Phase)
 		}
@@ -189,7 +193,7 @@ func (w *World) checkReasons() {
 // unserved says what of a host's reboot is not done, "" if all is.
 func (j *Judge) unserved(f *facts) string {
 	wish, g := f.spec.Reboot, f.grant
-	again := g != nil && (g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned)
+	again := g != nil && !g.Need && (g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned)
 	unlocked := g != nil && f.spec.Unlock != nil && f.spec.Unlock.Generation == g.Generation
 	switch {
 	case f.holds():
