@@ -100,7 +100,7 @@ func (c *commit) evens(m move) bool {
 // mayStop says that people want units of a host stopped which have no other place, and that it is time for that.
 func (j *Judge) mayStop(f *facts) bool {
 	if d := f.spec.Drain; d != nil {
-		return d.OnBlocked == cluster.StopUnit && j.long(f.told, d.Timeout-time.Second)
+		return d.OnBlocked == cluster.StopUnit && time.Since(d.By.When) >= d.Timeout-time.Second
 	}
 	if f.grant == nil {
 		return false
