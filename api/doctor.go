@@ -70,7 +70,7 @@ type examination struct {
 // ailments are what a person should mend, of all or of one host with its groups.
 func ailments(c *cluster.Snapshot, view rebootsView, only cluster.HostID, now time.Time) []Ailment {
 	x := &examination{c: c, view: view, now: now}
-	in := belongs(c)
+	in := cluster.NewMembership(c).Members(c)
 	of := map[cluster.HostID][]cluster.GroupName{}
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		for _, h := range in[name] {
@@ -163,7 +163,7 @@ func (x *examination) group(g *cluster.GroupHead, hosts []*cluster.Host) {
 		x.add(thing, "set it again, or remove it", "it cannot be used, and no host begins to reboot: %s", why)
 		return
 	}
-	if len(hosts) == 0 && g.Name != defaultGroup {
+	if len(hosts) == 0 && g.Name != cluster.DefaultGroup {
 		x.add(thing, "flotilla list-machines -o wide shows the labels that there are", "no host has the labels %s", cmp.Or(g.Selector, "(all)"))
 	}
 	for _, name := range g.Windows {

@@ -26,7 +26,7 @@ func ward(t *testing.T, names ...string) (*cluster.Snapshot, time.Time) {
 }
 
 func found(s *cluster.Snapshot, only cluster.HostID, now time.Time) []string {
-	view := viewReboots(s, plan.Reboots(s, plan.Options{}, now), now)
+	view := viewReboots(s, plan.Survey(s, plan.Options{}, now), now)
 	out := []string{}
 	for _, a := range ailments(s, view, only, now) {
 		out = append(out, a.Thing+": "+a.Text+": "+a.Mend)

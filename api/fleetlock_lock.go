@@ -256,7 +256,7 @@ func (s *Server) lockView(ask lockAsk) (h cluster.Host, rev int64, refusal *Lock
 			return
 		}
 		rev = c.Revision
-		if c.Groups[ask.group] == nil && ask.group != plan.DefaultGroup {
+		if c.Groups[ask.group] == nil && ask.group != cluster.DefaultGroup {
 			refusal = lockRefusal(http.StatusBadRequest, kindInvalidGroup, 0, "there is no group %.64s (flotilla group list shows them)", ask.group)
 			return
 		}

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -55,12 +54,8 @@ func (s *Server) groupViews() (out []Group, rev int64, err error) {
 		}
 		rev = c.Revision
 		members := cluster.NewMembership(c).Members(c)
-		heads := maps.Clone(c.Groups)
-		if heads[cluster.DefaultGroup] == nil {
-			heads[cluster.DefaultGroup] = &cluster.GroupHead{Name: cluster.DefaultGroup}
-		}
-		for _, name := range slices.Sorted(maps.Keys(heads)) {
-			out = append(out, groupView(heads[name], len(members[name])))
+		for _, head := range groupHeads(c, true) {
+			out = append(out, groupView(head, len(members[head.Name])))
 		}
 	})
 	return out, rev, err

@@ -68,9 +68,9 @@ func (p *plans) at(c *cluster.Snapshot, opt Options) planned {
 }
 
 func planFrom(c *cluster.Snapshot, opt plan.Options, now time.Time) planned {
-	r := plan.Plan(c, opt, now)
+	r := plan.Survey(c, opt, now)
 	out := planned{
-		rev: c.Revision, storm: r.Storm, next: r.Next, reboots: viewReboots(c, r.Reboots, now), drains: drainsOf(r),
+		rev: c.Revision, storm: r.Storm, next: r.Next, reboots: viewReboots(c, r, now), drains: drainsOf(r),
 		waiting: make(map[cluster.Unit]plan.Refusal, len(r.Waiting)), pending: make(map[cluster.Unit]bool, len(r.Decisions)),
 		turns: make(map[cluster.HostID]plan.HostReboot, len(r.Reboots)),
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"flotilla/cluster"
+	"flotilla/leader/plan"
 )
 
 // past is how long reboots took: of each host, and of all.
@@ -81,7 +82,7 @@ func (p past) turn(h HostReboot, groups []RebootGroup, now time.Time) (begin tim
 			return begin, 0, false
 		case closed && g.Next.After(begin):
 			begin = g.Next
-		case !closed && g.Used >= g.Max && begin.Equal(now): // those before it are under way
+		case !closed && g.Used >= g.Max && begin.Equal(now) && h.Hold != plan.HoldNone: // those before it are under way
 			begin = now.Add(p.all / 2)
 		}
 	}

@@ -39,26 +39,28 @@ func TestETA(t *testing.T) {
 		group string
 		place int
 		now   bool
+		hold  plan.Hold
 		want  time.Duration // from now; 0 = none
 	}{
-		{"its own last ones", "h1", cluster.PhaseDraining, time.Minute, "open", 0, false, 2 * time.Minute},
-		{"those of all", "h3", cluster.PhaseRebooting, time.Minute, "open", 0, false, 3 * time.Minute},
-		{"longer than ever", "h1", cluster.PhaseRebooting, 4 * time.Minute, "open", 0, false, 0},
-		{"overdue", "h1", cluster.PhaseOverdue, time.Minute, "open", 0, false, 0},
-		{"done", "h1", cluster.PhaseDone, time.Minute, "open", 0, false, 0},
-		{"first in the queue", "h1", cluster.PhaseQueued, 0, "open", 1, false, 3 * time.Minute},
-		{"third in the queue", "h1", cluster.PhaseQueued, 0, "open", 3, false, 11 * time.Minute},
-		{"third in the queue, two at once", "h1", cluster.PhaseQueued, 0, "two", 3, false, 7 * time.Minute},
-		{"behind one that is under way", "h1", cluster.PhaseQueued, 0, "busy", 1, false, 5 * time.Minute},
-		{"at the next window", "h1", cluster.PhaseQueued, 0, "shut", 1, false, time.Hour + 3*time.Minute},
-		{"now", "h1", cluster.PhaseQueued, 0, "shut", 1, true, 3 * time.Minute},
-		{"no window any more", "h1", cluster.PhaseQueued, 0, "never", 1, false, 0},
-		{"halted", "h1", cluster.PhaseQueued, 0, "halted", 1, false, 0},
-		{"max 0", "h1", cluster.PhaseQueued, 0, "none", 1, true, 0},
-		{"frozen", "h1", cluster.PhaseQueued, 0, "frozen", 1, false, 0},
-		{"frozen, now", "h1", cluster.PhaseQueued, 0, "frozen", 1, true, 3 * time.Minute},
+		{"its own last ones", "h1", cluster.PhaseDraining, time.Minute, "open", 0, false, plan.HoldNone, 2 * time.Minute},
+		{"those of all", "h3", cluster.PhaseRebooting, time.Minute, "open", 0, false, plan.HoldNone, 3 * time.Minute},
+		{"longer than ever", "h1", cluster.PhaseRebooting, 4 * time.Minute, "open", 0, false, plan.HoldNone, 0},
+		{"overdue", "h1", cluster.PhaseOverdue, time.Minute, "open", 0, false, plan.HoldNone, 0},
+		{"done", "h1", cluster.PhaseDone, time.Minute, "open", 0, false, plan.HoldNone, 0},
+		{"first in the queue", "h1", cluster.PhaseQueued, 0, "open", 1, false, plan.HoldNone, 3 * time.Minute},
+		{"third in the queue", "h1", cluster.PhaseQueued, 0, "open", 3, false, plan.HoldNone, 11 * time.Minute},
+		{"third in the queue, two at once", "h1", cluster.PhaseQueued, 0, "two", 3, false, plan.HoldNone, 7 * time.Minute},
+		{"it begins just now, with the only slot", "h1", cluster.PhaseQueued, 0, "busy", 1, false, plan.HoldNone, 3 * time.Minute},
+		{"behind one that is under way", "h1", cluster.PhaseQueued, 0, "busy", 1, false, plan.HoldSlots, 5 * time.Minute},
+		{"at the next window", "h1", cluster.PhaseQueued, 0, "shut", 1, false, plan.HoldNone, time.Hour + 3*time.Minute},
+		{"now", "h1", cluster.PhaseQueued, 0, "shut", 1, true, plan.HoldNone, 3 * time.Minute},
+		{"no window any more", "h1", cluster.PhaseQueued, 0, "never", 1, false, plan.HoldNone, 0},
+		{"halted", "h1", cluster.PhaseQueued, 0, "halted", 1, false, plan.HoldNone, 0},
+		{"max 0", "h1", cluster.PhaseQueued, 0, "none", 1, true, plan.HoldNone, 0},
+		{"frozen", "h1", cluster.PhaseQueued, 0, "frozen", 1, false, plan.HoldNone, 0},
+		{"frozen, now", "h1", cluster.PhaseQueued, 0, "frozen", 1, true, plan.HoldNone, 3 * time.Minute},
 	} {
-		h := HostReboot{Now: test.now, HostReboot: plan.HostReboot{Host: test.host, Phase: test.phase, Began: now.Add(-test.began), Groups: []string{test.group}, Place: test.place}}
+		h := HostReboot{Now: test.now, HostReboot: plan.HostReboot{Host: test.host, Phase: test.phase, Began: now.Add(-test.began), Groups: []string{test.group}, Place: test.place, Hold: test.hold}}
 		want := time.Time{}
 		if test.want > 0 {
 			want = now.Add(test.want)

@@ -6,101 +6,49 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"flotilla/cluster"
+	"flotilla/leader/plan"
 )
 
-// defaultGroup is the group of the hosts that no other one selects.
-const defaultGroup = cluster.DefaultGroup
-
-// belongs are the hosts of each group, in the order of their ids.
-func belongs(c *cluster.Snapshot) map[cluster.GroupName][]*cluster.Host {
-	out := cluster.NewMembership(c).Members(c)
-	for name := range c.Groups {
-		if _, ok := out[name]; !ok {
-			out[name] = nil
-		}
+// groupHeads are the groups by name. The default one is among them also when nobody made it: always where
+// groups are set, and where reboots are shown while hosts belong to it. unmade says that it is one or the other.
+func groupHeads(c *cluster.Snapshot, unmade bool) []*cluster.GroupHead {
+	heads := maps.Clone(c.Groups)
+	if unmade && heads[cluster.DefaultGroup] == nil {
+		heads[cluster.DefaultGroup] = &cluster.GroupHead{Name: cluster.DefaultGroup}
+	}
+	out := make([]*cluster.GroupHead, 0, len(heads))
+	for _, name := range slices.Sorted(maps.Keys(heads)) {
+		out = append(out, heads[name])
 	}
 	return out
 }
 
-// groupViews are the groups by name. The one that nobody made is shown while hosts belong to it.
-func groupViews(c *cluster.Snapshot, hosts []HostReboot, now time.Time) []RebootGroup {
-	in := belongs(c)
+// rebootGroups joins what the planner says of the groups with how they are set.
+func rebootGroups(c *cluster.Snapshot, list []plan.RebootGroup) []RebootGroup {
+	said := make(map[cluster.GroupName]plan.RebootGroup, len(list))
+	for _, g := range list {
+		said[g.Name] = g
+	}
 	out := []RebootGroup{}
-	for _, name := range slices.Sorted(maps.Keys(in)) {
-		head := c.Groups[name]
-		if head == nil && len(in[name]) == 0 {
-			continue
-		}
-		g := RebootGroup{Name: name, Hosts: len(in[name])}
-		var spec cluster.Group
-		if head != nil {
-			spec = head.Group
-			g.Problem = head.Unusable()
-		}
-		g.Max, g.Windows, g.Freeze = spec.Max.Of(g.Hosts), spec.Windows, spec.Freeze
-		for _, h := range in[name] {
-			if takesSlot(h) {
-				g.Used++
-			}
-		}
-		var bad string
-		if g.Until, g.Next, bad = openings(c, spec.Windows, now); g.Problem == "" {
-			g.Problem = bad
-		}
-		g.Halted = haltedBy(name, spec.Failures, hosts)
-		out = append(out, g)
+	for _, head := range groupHeads(c, said[cluster.DefaultGroup].Hosts > 0) {
+		g := said[head.Name]
+		out = append(out, RebootGroup{
+			Name: head.Name, Hosts: g.Hosts, Used: len(g.Takers), Max: g.Max, Windows: head.Windows, Until: g.Until, Next: g.Next,
+			Freeze: head.Freeze, Halted: haltedBy(c, g.Halting), Problem: cmp.Or(head.Unusable(), g.Problem),
+		})
 	}
 	return out
 }
 
-// takesSlot says that a host counts as away: it holds a slot, goes down, or is absent and nobody gave it up.
-func takesSlot(h *cluster.Host) bool {
-	if h.Alive == nil && !h.HoldsSlot() {
-		return h.Grant == nil || h.Grant.Phase != cluster.PhaseReleased
-	}
-	return h.HoldsSlot() || h.Info != nil && h.Info.Reboot != nil && h.Info.Reboot.Down != nil
-}
-
-// openings say until when one of the windows is open, zero while none is, and when the next one opens.
-func openings(c *cluster.Snapshot, names []cluster.GroupName, now time.Time) (until, next time.Time, bad string) {
-	for _, name := range names {
-		w := c.Windows[name]
-		if w == nil {
-			bad = cmp.Or(bad, fmt.Sprintf("there is no window %s", name))
-			continue
-		}
-		list, err := w.Openings(now, 2)
-		if err != nil || w.Bad != "" {
-			bad = cmp.Or(bad, fmt.Sprintf("window %s: %s", name, cmp.Or(w.Bad, fmt.Sprint(err))))
-			continue
-		}
-		for _, o := range list {
-			switch {
-			case !o.From.After(now):
-				if o.Until.After(until) {
-					until = o.Until
-				}
-			case next.IsZero() || o.From.Before(next):
-				next = o.From
-			}
-		}
-	}
-	return until, next, bad
-}
-
-// haltedBy says which hosts keep a group from beginning other reboots, if they are more than it goes on with; "" = none.
-func haltedBy(group string, allowed int, hosts []HostReboot) string {
+// haltedBy says in a sentence which hosts keep a group from beginning other reboots; "" = none.
+func haltedBy(c *cluster.Snapshot, hosts []cluster.HostID) string {
 	var why []string
-	for _, h := range hosts {
-		if h.Halts && slices.Contains(h.Groups, group) {
-			why = append(why, fmt.Sprintf("%s is %s since %s", h.Name, h.Phase, clock(h.Since)))
+	for _, id := range hosts {
+		if h := c.Hosts[id]; h != nil && h.Grant != nil {
+			why = append(why, fmt.Sprintf("%s is %s since %s", h.Name(), h.Grant.Phase, clock(h.Grant.Since)))
 		}
-	}
-	if len(why) <= allowed {
-		return ""
 	}
 	return strings.Join(why, "; ")
 }

@@ -125,11 +125,11 @@ func (s *Server) reboots() (v rebootsView, err error) {
 	return v, err
 }
 
-// viewReboots makes a view of a snapshot and what the planner says of it.
-func viewReboots(c *cluster.Snapshot, list []plan.HostReboot, now time.Time) rebootsView {
+// viewReboots makes a view of a snapshot and what the planner's survey says of it.
+func viewReboots(c *cluster.Snapshot, p plan.Result, now time.Time) rebootsView {
 	v := rebootsView{rev: c.Revision, policy: policyView(c)}
 	said := map[cluster.HostID]plan.HostReboot{}
-	for _, r := range list {
+	for _, r := range p.Reboots {
 		said[r.Host] = r
 	}
 	for _, h := range c.KnownHosts() {
@@ -144,7 +144,7 @@ func viewReboots(c *cluster.Snapshot, list []plan.HostReboot, now time.Time) reb
 		}
 	}
 	slices.SortFunc(v.hosts, func(a, b HostReboot) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Host, b.Host)) })
-	v.groups = groupViews(c, v.hosts, now)
+	v.groups = rebootGroups(c, p.Groups)
 	for i := range v.hosts {
 		v.hosts[i].ETA = past.eta(v.hosts[i], v.groups, now)
 	}
@@ -284,7 +284,7 @@ func (s *Server) patchGroup(w http.ResponseWriter, r *http.Request) {
 func (s *Server) editFreeze(ctx context.Context, name string, match int64, p GroupPatch, by cluster.Note) (out RebootGroup, err error) {
 	now := s.opt.Now()
 	none := noGroup(name)
-	if name == defaultGroup {
+	if name == cluster.DefaultGroup {
 		none = Refuse(http.StatusNotFound, "flotilla group set default makes it; flotilla reboot freeze holds all hosts up", "nobody made the group default")
 	}
 	known := false
@@ -309,8 +309,8 @@ func (s *Server) editFreeze(ctx context.Context, name string, match int64, p Gro
 	if err != nil {
 		return out, err
 	}
-	s.opt.Mirror.Read(func(c *cluster.Snapshot) {
-		for _, g := range groupViews(c, nil, now) {
+	s.opt.Mirror.Read(func(c *cluster.Snapshot) { // the plan that is kept may be older than the freeze
+		for _, g := range rebootGroups(c, plan.Survey(c, s.opt.Plan, now).Groups) {
 			if g.Name == name {
 				out = g
 			}

@@ -95,12 +95,13 @@ type Refusal struct {
 // Result is what a plan comes to.
 type Result struct {
 	Decisions []Decision
-	Waiting   []Refusal    // by unit name
-	Drains    []Drain      // by host id
-	Reboots   []HostReboot // by host name
-	Storm     *Storm       // set while the storm brake holds
-	Absent    int          // hosts that are known, absent and not removed
-	Next      time.Time    // when the plan can change by itself; zero = only with the snapshot
+	Waiting   []Refusal     // by unit name
+	Drains    []Drain       // by host id
+	Reboots   []HostReboot  // by host name
+	Groups    []RebootGroup // by name; of Survey alone
+	Storm     *Storm        // set while the storm brake holds
+	Absent    int           // hosts that are known, absent and not removed
+	Next      time.Time     // when the plan can change by itself; zero = only with the snapshot
 }
 
 // Plan decides what to do about the cluster as it is at now. It does not change the snapshot.
@@ -131,6 +132,7 @@ type planner struct {
 	absent int
 	next   time.Time
 	still  bool // no host reboots: a trial
+	survey bool // say how the groups stand, too
 
 	followers map[cluster.Unit][]cluster.Unit // placed units by each unit they name in MachineOf
 	visit     map[cluster.Unit]bool           // of the running pass: false = begun, true = done
@@ -157,6 +159,7 @@ type planner struct {
 	decisions  []Decision
 	waiting    []Refusal
 	reboots    []HostReboot
+	groups     []RebootGroup
 }
 
 func newPlanner(snap *cluster.Snapshot, opt Options, now time.Time) *planner {
@@ -343,7 +346,7 @@ func (p *planner) refuse(u cluster.Unit, host cluster.HostID, format string, arg
 func (p *planner) result() Result {
 	slices.SortStableFunc(p.waiting, func(a, b Refusal) int { return strings.Compare(string(a.Unit), string(b.Unit)) })
 	return Result{
-		Decisions: p.decisions, Waiting: p.waiting, Drains: p.drained(), Reboots: p.reboots,
+		Decisions: p.decisions, Waiting: p.waiting, Drains: p.drained(), Reboots: p.reboots, Groups: p.groups,
 		Storm: p.storm, Absent: p.absent, Next: p.next,
 	}
 }

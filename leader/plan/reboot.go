@@ -83,7 +83,7 @@ func (p *planner) coordinate() {
 			other = append(other, h)
 		}
 	}
-	if len(busy)+len(wanting) > 0 {
+	if len(busy)+len(wanting) > 0 || p.survey {
 		c.muster()
 	}
 	for _, h := range busy {
@@ -91,6 +91,9 @@ func (p *planner) coordinate() {
 	}
 	waiting := c.queue(wanting)
 	c.recordUnasked()
+	if p.survey {
+		p.groups = c.surveyed()
+	}
 	for _, h := range append(busy, other...) {
 		p.reboots = append(p.reboots, c.standing(h))
 	}

@@ -10,9 +10,6 @@ import (
 	"flotilla/units"
 )
 
-// DefaultGroup is the group of the hosts that no other group selects.
-const DefaultGroup = cluster.DefaultGroup
-
 // team is a group with what this plan knows of its slots.
 type team struct {
 	*cluster.GroupHead

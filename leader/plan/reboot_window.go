@@ -16,7 +16,7 @@ type opened struct {
 	bad  string // why it never opens
 }
 
-// hours is what all windows of a group say of a host at this moment.
+// hours is what all windows of a group say at this moment.
 type hours struct {
 	open  bool
 	until time.Time // when that ends
@@ -25,7 +25,7 @@ type hours struct {
 	bad   string    // what is wrong with a window
 }
 
-// hoursOf asks the windows of a group: it is open while any of them is.
+// hoursOf asks the windows of a group: it is open while any of them is. Without a host they are as they stand, without jitter.
 func (c *coordinator) hoursOf(t *team, h *host) hours {
 	var out hours
 	for _, name := range t.Windows {
@@ -72,11 +72,12 @@ func (c *coordinator) opened(name cluster.GroupName) opened {
 	return o
 }
 
-// jitter is how much later a window opens for a host: another time at each opening, the same for all who ask.
+// jitter is how much later a window opens for a host: another time at each opening, the same for all who ask. nil is
+// no host.
 func (c *coordinator) jitter(name cluster.GroupName, h *host) func(cluster.Opening) time.Duration {
 	w := c.snap.Windows[name]
 	return func(o cluster.Opening) time.Duration {
-		if w.Jitter <= 0 {
+		if h == nil || w.Jitter <= 0 {
 			return 0
 		}
 		sum := fnv.New64a()
