@@ -31,16 +31,16 @@ const (
 // standOf says where a host stands. Pure.
 func standOf(h *cluster.Host) lockStand {
 	g, w := h.Grant, h.Spec.Reboot
-	switch pending := w != nil && w.ID > servedWish(h); {
+	switch fresh := h.WishIsNew(); {
 	case h.GrantBad != "":
 		return lockOther
 	case g != nil && g.Phase.Holds():
 		return heldStand(h)
-	case pending && !w.External:
+	case fresh && !w.External:
 		return lockOther
 	case h.Alive == nil:
 		return lockAway
-	case pending, againByItself(h):
+	case fresh, againByItself(h):
 		return lockQueued
 	case g != nil && g.Phase == cluster.PhaseLoop:
 		return lockLoop
@@ -75,15 +75,7 @@ func heldStand(h *cluster.Host) lockStand {
 // againByItself says that what a client asked for was ended by a window or a freeze, and goes on after that.
 func againByItself(h *cluster.Host) bool {
 	g, w := h.Grant, h.Spec.Reboot
-	return g != nil && g.Phase == cluster.PhaseAbandoned && g.Pause == 0 && w != nil && w.External && w.ID == g.Wish
-}
-
-// servedWish is the wish that the host's newest grant serves, 0 without one.
-func servedWish(h *cluster.Host) int64 {
-	if h.Grant == nil {
-		return 0
-	}
-	return h.Grant.Wish
+	return h.WishStands() && w.External && g != nil && g.Phase == cluster.PhaseAbandoned && g.Pause == 0
 }
 
 // locking is one request for a lock.
@@ -133,7 +125,7 @@ func (l *locking) look(ctx context.Context, late bool) (done bool, _ *LockRefusa
 func (l *locking) wish(ctx context.Context, h *cluster.Host, rev int64) (done bool, _ *LockRefusal) {
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
-	served := servedWish(h)
+	served := h.WishServed()
 	rev, err := l.opt.Store.EditHost(ctx, h.ID, 0, func(spec *cluster.HostSpec) error {
 		id := max(rev, served+1)
 		if w := spec.Reboot; w != nil {

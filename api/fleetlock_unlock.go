@@ -20,7 +20,7 @@ const (
 
 // unlockOf says where a host stands. Pure.
 func unlockOf(h *cluster.Host) unlockStand {
-	g, w := h.Grant, h.Spec.Reboot
+	g := h.Grant
 	boot, alive := h.Boot()
 	switch holds := g != nil && g.Phase.Holds(); {
 	case h.GrantBad != "":
@@ -34,20 +34,16 @@ func unlockOf(h *cluster.Host) unlockStand {
 			return unlockCheck
 		}
 		return unlockBoot
-	case w != nil && w.External && stands(h):
+	case stands(h):
 		return unlockWish
 	}
 	return unlockNone
 }
 
-// stands says that the host's wish may still bring it to reboot.
+// stands says that what a client asked for may still bring the host to reboot.
 func stands(h *cluster.Host) bool {
-	g, w := h.Grant, h.Spec.Reboot
-	if w.ID > servedWish(h) {
-		return true
-	}
-	again := g.Phase.Holds() && g.External || g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned
-	return w.ID == g.Wish && again
+	w := h.Spec.Reboot
+	return w != nil && w.External && (h.WishStands() || h.WishUnderWay() && h.Grant.External)
 }
 
 // steadyState answers POST /v1/steady-state. A host that rebooted is released by the leader, not by this: the
@@ -91,7 +87,7 @@ func (s *Server) giveBack(ctx context.Context, h *cluster.Host) (done bool, _ *L
 	defer cancel()
 	external := h.Grant != nil && h.Grant.Phase.Holds() && h.Grant.External
 	switch wish := h.Spec.Reboot; {
-	case wish != nil && wish.External && stands(h):
+	case stands(h):
 		rev, err := s.opt.Store.EditHost(ctx, h.ID, 0, func(spec *cluster.HostSpec) error {
 			if w := spec.Reboot; w != nil && w.External && w.ID <= wish.ID {
 				spec.Reboot = nil

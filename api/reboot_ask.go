@@ -24,7 +24,7 @@ func checkReboots(h *cluster.Host, p HostPatch, rev int64, now time.Time) error 
 
 func checkAsk(h *cluster.Host, ask Maybe[RebootAsk], rev int64) error {
 	name := h.Name()
-	switch wish := h.Spec.Reboot; {
+	switch {
 	case !ask.Given:
 		return nil
 	case ask.Value != nil && h.Spec.Removed != nil:
@@ -35,26 +35,12 @@ func checkAsk(h *cluster.Host, ask Maybe[RebootAsk], rev int64) error {
 		return Refuse(http.StatusBadRequest, "leave id out, or give the one that another host of the request got", "reboot: id %d is of no request", ask.Value.ID)
 	case ask.Value != nil:
 		return nil
-	case !pending(h) && (wish == nil || !serves(h.Grant, wish)):
+	case !h.WishStands() && !h.WishUnderWay():
 		return Refuse(http.StatusConflict, "flotilla reboot status shows who waits", "nobody asked %s to reboot", name)
-	case !pending(h) && (h.Grant.Phase >= cluster.PhaseRebooting || h.Used()):
+	case !h.WishStands() && (h.Grant.Phase >= cluster.PhaseRebooting || h.Used()):
 		return Refuse(http.StatusConflict, "flotilla reboot unlock "+name+" takes its slot away", "%s cannot be kept from its reboot any more: it is %s", name, h.Grant.Phase)
 	}
 	return nil
-}
-
-// pending says that somebody asked the host to reboot, and it has not begun to, or is to try again.
-func pending(h *cluster.Host) bool {
-	wish, g := h.Spec.Reboot, h.Grant
-	if wish == nil || g == nil {
-		return wish != nil
-	}
-	return wish.ID > g.Wish || wish.ID == g.Wish && !g.Need && (g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned)
-}
-
-// serves says that a reboot is under way, and for that request.
-func serves(g *cluster.Grant, wish *cluster.RebootWish) bool {
-	return g != nil && g.Phase.Holds() && g.Wish == wish.ID && !g.Need
 }
 
 func checkUnlock(h *cluster.Host, ask Maybe[UnlockAsk]) error {

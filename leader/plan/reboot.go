@@ -154,18 +154,6 @@ func (h *host) needs() (cause string, yes bool) {
 	return cmp.Or(strings.Join(r.Need.Reasons, "; "), "it needs a reboot"), true
 }
 
-// unlocked says that a person ended the host's grant, whatever became of the host.
-func (h *host) unlocked() bool {
-	u := h.Spec.Unlock
-	switch {
-	case u == nil:
-		return false
-	case h.GrantBad != "":
-		return u.Generation == h.GrantRev
-	}
-	return h.Grant != nil && u.Generation == h.Grant.Generation
-}
-
 // rebooted says that the host is back with another run of itself than the one that its grant is to end.
 func (h *host) rebooted() bool {
 	now, up := h.Boot()

@@ -215,7 +215,7 @@ func (c *coordinator) ill(h *host) string {
 func (c *coordinator) fails(h *host) string {
 	g := h.Grant
 	switch {
-	case g == nil || h.GrantBad != "" || h.unlocked():
+	case g == nil || h.GrantBad != "" || h.Unlocked():
 	case g.Phase == cluster.PhaseOverdue:
 		return "is overdue since " + clock(g.Since)
 	case g.Phase == cluster.PhaseReturning && !c.now.Before(h.GrantSeen.Add(c.terms(g.Groups).gate)):
@@ -229,7 +229,7 @@ func (c *coordinator) fails(h *host) string {
 // loops says that a host still needs what its reboots did not mend, and nobody has asked for another one.
 func (c *coordinator) loops(h *host) bool {
 	cause, yes := h.needs()
-	return yes && cause == h.Grant.Cause && !h.unserved() && !h.removed
+	return yes && cause == h.Grant.Cause && !h.WishStands() && !h.removed
 }
 
 // halt says why a group begins no other reboot: more of its hosts fail than it goes on with.

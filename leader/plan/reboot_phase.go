@@ -11,7 +11,7 @@ import (
 // advance takes a host that holds a slot a phase further, or says what it waits for.
 func (c *coordinator) advance(h *host) {
 	switch g := h.Grant; {
-	case h.unlocked():
+	case h.Unlocked():
 		c.end(h, cluster.PhaseReleased, "its slot was taken away"+saidBy(&h.Spec.Unlock.By), 0)
 	case h.removed || !h.known:
 		c.end(h, cluster.PhaseReleased, "the host was removed", 0)

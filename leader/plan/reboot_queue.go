@@ -32,25 +32,12 @@ func (w *want) rank() int64 {
 
 func (w *want) now() bool { return w.wish != nil && w.wish.Now }
 
-// unserved says that a wish for the host's reboot stands.
-func (h *host) unserved() bool {
-	wish, g := h.Spec.Reboot, h.Grant
-	switch {
-	case wish == nil:
-		return false
-	case g == nil || wish.ID > g.Wish:
-		return true
-	}
-	tryAgain := g.Phase == cluster.PhaseBlocked || g.Phase == cluster.PhaseAbandoned
-	return wish.ID == g.Wish && !g.Need && tryAgain && !h.unlocked()
-}
-
 // wants says that a host without a slot is to reboot.
 func (c *coordinator) wants(h *host) bool {
 	if h.removed || !h.known {
 		return false
 	}
-	if h.unserved() {
+	if h.WishStands() {
 		return true
 	}
 	cause, yes := h.needs()
@@ -59,7 +46,7 @@ func (c *coordinator) wants(h *host) bool {
 
 func (c *coordinator) wantOf(h *host) *want {
 	w := &want{h: h, teams: c.teamsOf(h), member: c.etcdMember(h)}
-	if h.unserved() {
+	if h.WishStands() {
 		w.wish, w.cause = h.Spec.Reboot, asked(h.Spec.Reboot)
 	} else {
 		w.cause, _ = h.needs()

@@ -14,7 +14,7 @@ func (c *coordinator) staged(w *want, line []*want) *hold {
 			continue
 		}
 		for _, x := range line {
-			if x.h != w.h && t.has(x) && t.stageOf(x.h) < mine && x.rank() <= w.rank() && !x.h.unlocked() {
+			if x.h != w.h && t.has(x) && t.stageOf(x.h) < mine && x.rank() <= w.rank() && !x.h.Unlocked() {
 				return queued(c.earlier(t, x.h, "has not rebooted"))
 			}
 		}
@@ -48,7 +48,7 @@ func (c *coordinator) soaks(w *want, t *team, h *host) *hold {
 	switch {
 	case g.Phase.Holds():
 		return queued(c.earlier(t, h, c.takes(h)))
-	case !same || h.unlocked():
+	case !same || h.Unlocked():
 		return nil
 	case g.Phase == cluster.PhaseFailed && w.wish != nil, g.Phase == cluster.PhaseLoop && c.loops(h):
 		return queued(c.earlier(t, h, fmt.Sprintf("is %s: %s; to go on, type: %s", g.Phase, g.Reason, unlockCommand(h))))
