@@ -51,6 +51,11 @@ func (c *commit) turned(t turning) {
 	case is.Phase == was.Phase && is.Generation == was.Generation:
 	case is.Phase.Holds() && !was.Phase.Holds():
 		c.begun(t.host, was, is)
+	case is.Phase == cluster.PhaseDrained && was.Phase == cluster.PhaseGranted:
+		c.follows(t.host, was, is, cluster.PhaseGranted)
+		if f.used() {
+			j.breach("the grant of %s was taken back after it used it", t.host.Short())
+		}
 	case is.Phase == cluster.PhaseDrained:
 		c.follows(t.host, was, is, cluster.PhaseDraining)
 		if f.drained {

@@ -40,6 +40,9 @@ func (w *world) grant(name, phase string) {
 	if err := g.Phase.UnmarshalText([]byte(phase)); err != nil {
 		w.t.Fatal(err)
 	}
+	if g.Phase == cluster.PhaseGranted {
+		w.report(name, func(r *cluster.RebootReport) { r.Before = &cluster.Verdict{Generation: g.Generation, Well: true} })
+	}
 	w.snap.SetGrant(hostID(name), &g, "", w.rev(), w.now)
 }
 

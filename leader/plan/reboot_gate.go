@@ -30,6 +30,17 @@ func (c *coordinator) mayGo(h *host) *hold {
 	if left := c.left(h); len(left) > 0 {
 		return queued(stillThere(left)).as(HoldUnits)
 	}
+	if x := c.mayStill(h); x != nil {
+		return x
+	}
+	if left, closes := c.closesIn(h); closes && left <= 0 {
+		return queued("its window is about to close").as(HoldWindow)
+	}
+	return nil
+}
+
+// mayStill is the part of mayGo that is asked until a host begins to reboot. The host itself does not count.
+func (c *coordinator) mayStill(h *host) *hold {
 	if why := h.verdict(); why != "" {
 		return queued(why)
 	}
@@ -38,9 +49,6 @@ func (c *coordinator) mayGo(h *host) *hold {
 	}
 	if why := c.overBudget(h); why != "" {
 		return queued(why).as(HoldBudget)
-	}
-	if left, closes := c.closesIn(h); closes && left <= 0 {
-		return queued("its window is about to close").as(HoldWindow)
 	}
 	for _, t := range c.charged(h) {
 		var gone []*host // those that are away, or may be any moment
@@ -161,6 +169,9 @@ func (c *coordinator) overBudget(h *host) string {
 		head := c.snap.Units[u]
 		crew := c.planner.muster(head)
 		cost := c.cost(u, h)
+		if h.Grant != nil && h.Grant.Phase.Away() && c.runsAt(u, h) { // then all its units are among those that are down
+			crew, cost = crew.without(h), 1
+		}
 		if (cost > 0 || c.runsAt(u, h)) && !crew.spare(head, cost) { // one that came up just now is among those that are down
 			return fmt.Sprintf("%s stays on it and may not go down now: waits for %s", u, c.awaited(crew.blocker(h.Placed[u]), head))
 		}

@@ -98,7 +98,7 @@ func (c *coordinator) prepare(h *host) {
 		c.empty(h)
 		return
 	}
-	deadline := h.GrantSeen.Add(c.terms(g.Groups).gate + g.Hooks + g.Grace)
+	deadline := h.GrantReady.Add(c.terms(g.Groups).gate + g.Hooks + g.Grace)
 	wait := c.mayGo(h)
 	switch {
 	case wait == nil:
@@ -186,9 +186,24 @@ func (c *coordinator) awaitUse(h *host) {
 			why += "; it is absent since " + clock(c.since(h))
 		}
 		c.end(h, cluster.PhaseAbandoned, why, c.terms(h.Grant.Groups).retry, h.bootingAt())
+	case h.ready && c.takeBack(h): // what is absent, or has just booted, cannot use it
 	default:
 		c.say(h, deadline, "it may reboot, and has not begun to")
 	}
+}
+
+// takeBack has a host wait again that may reboot and has not begun to, once something is against it. It keeps its slot,
+// and has no more time for that than it had at first.
+func (c *coordinator) takeBack(h *host) bool {
+	x := c.mayStill(h)
+	if x == nil {
+		return false
+	}
+	next := *h.Grant
+	next.Phase, next.Within = cluster.PhaseDrained, 0
+	c.note(h, x)
+	c.write(h, next, "it may not reboot any more: "+x.reason, h.bootingAt())
+	return true
 }
 
 // awaitReturn waits for a host that goes down or is away.

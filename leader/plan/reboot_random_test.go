@@ -250,6 +250,8 @@ func (c *weather) judge(h *cluster.Host, next *cluster.Grant) {
 		c.mayStart(h, next, func(x *cluster.Host) bool {
 			return x.HoldsSlot() && (x.Grant.Phase >= cluster.PhaseGranted || x.Alive == nil) || missing(x)
 		})
+	case next.Phase == cluster.PhaseDrained && was == cluster.PhaseGranted && h.Used():
+		c.blame("the grant of %s is taken back after it used it", h.Name())
 	case !next.Phase.Holds():
 		c.mayEnd(h, next)
 	case next.Generation != h.Grant.Generation:

@@ -322,6 +322,7 @@ func (w *world) setClock(to time.Time) {
 	shift(&w.snap.Watched)
 	for _, h := range w.snap.Hosts {
 		shift(&h.GrantSeen)
+		shift(&h.GrantReady)
 		shift(&h.Absent)
 		shift(&h.DrainSeen)
 		for _, st := range h.Status {

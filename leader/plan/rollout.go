@@ -189,6 +189,18 @@ func (c *crew) spare(head *cluster.UnitHead, cost int) bool {
 	return len(c.down)+cost <= head.Req.MaxUnavailable.Of(c.whole)
 }
 
+// without is the crew with nobody down on this host.
+func (c *crew) without(h *host) *crew {
+	out := *c
+	out.down = nil
+	for _, m := range c.down {
+		if m.host != h {
+			out.down = append(out.down, m)
+		}
+	}
+	return &out
+}
+
 // blocker is the member that is worst off, the first of several, beside the placement that asks.
 func (c *crew) blocker(of *cluster.Placed) mate {
 	worst := mate{unit: of.Unit, health: homeless}

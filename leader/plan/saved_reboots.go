@@ -36,6 +36,7 @@ type SavedGrant struct {
 	Grant      *cluster.Grant   `json:"grant,omitempty"`
 	GrantRev   int64            `json:"grant_revision,omitempty"`
 	GrantSeen  time.Time        `json:"grant_seen,omitzero"`
+	GrantReady time.Time        `json:"grant_ready,omitzero"`
 	GrantBad   string           `json:"grant_bad,omitempty"`
 	Booting    *cluster.Booting `json:"booting,omitempty"`
 	BootingRev int64            `json:"booting_revision,omitempty"`
@@ -73,11 +74,11 @@ func (s *SavedReboots) restore(into *cluster.Snapshot) {
 }
 
 func saveGrant(h *cluster.Host) SavedGrant {
-	return SavedGrant{h.Grant, h.GrantRev, h.GrantSeen, h.GrantBad, h.Booting, h.BootingRev}
+	return SavedGrant{h.Grant, h.GrantRev, h.GrantSeen, h.GrantReady, h.GrantBad, h.Booting, h.BootingRev}
 }
 
 // restore puts it into a host.
 func (g *SavedGrant) restore(into *cluster.Host) {
 	into.Grant, into.GrantRev, into.GrantSeen, into.GrantBad = g.Grant, g.GrantRev, g.GrantSeen, g.GrantBad
-	into.Booting, into.BootingRev = g.Booting, g.BootingRev
+	into.GrantReady, into.Booting, into.BootingRev = g.GrantReady, g.Booting, g.BootingRev
 }
