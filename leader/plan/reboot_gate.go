@@ -41,6 +41,9 @@ func (c *coordinator) mayGo(h *host) *hold {
 
 // mayStill is the part of mayGo that is asked until a host begins to reboot. The host itself does not count.
 func (c *coordinator) mayStill(h *host) *hold {
+	if _, yes := h.needs(); h.Grant.Need && !yes {
+		return queued("nobody asked for the reboot, and it is not known whether the host needs it still")
+	}
 	if why := h.verdict(); why != "" {
 		return queued(why)
 	}
