@@ -117,6 +117,10 @@ func (c *coordinator) empty(h *host) {
 	on, timeout := c.blockedBy(h.Grant)
 	deadline := h.GrantSeen.Add(timeout)
 	late := !c.now.Before(deadline)
+	if late && on != cluster.AbortDrain { // what may be skipped or stopped has that long to be so
+		timeout += c.terms(h.Grant.Groups).gate
+		deadline = h.GrantSeen.Add(timeout)
+	}
 	switch {
 	case h.Alive == nil && late:
 		c.end(h, cluster.PhaseBlocked, "it is absent since "+clock(c.since(h)), c.terms(h.Grant.Groups).retry)
@@ -124,12 +128,9 @@ func (c *coordinator) empty(h *host) {
 		c.say(h, deadline, "it is absent since "+clock(c.since(h)))
 	case len(left) == 0:
 		c.move(h, cluster.PhaseDrained, "nothing that can move is left")
-	case late && on == cluster.AbortDrain:
+	case !c.now.Before(deadline):
 		c.end(h, cluster.PhaseBlocked, fmt.Sprintf("it is not empty after %s: %s", timeout, stillThere(left)), c.terms(h.Grant.Groups).retry)
 	default:
-		if late {
-			deadline = time.Time{}
-		}
 		c.say(h, deadline, stillThere(left))
 	}
 	w := c.said[h]
