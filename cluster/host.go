@@ -102,6 +102,7 @@ type Host struct {
 	GrantRev   int64     // mod revision, 0 without one
 	GrantSeen  time.Time // when this process first saw this grant in this phase
 	GrantReady time.Time // when this process first saw the host drained for this reboot; zero before
+	GrantBack  time.Time // when this process first saw the host back from this reboot; zero before
 	GrantBad   string    // why the grant cannot be read: it may hold a slot
 	Booting    *Booting
 	BootingRev int64 // mod revision, 0 without one

@@ -240,17 +240,21 @@ func (s *Snapshot) SetOrphanStop(w Where, rev int64) { s.OrphanStops[w] = rev }
 func (s *Snapshot) DeleteOrphanStop(w Where) { delete(s.OrphanStops, w) }
 
 // SetGrant records the leader's word on a host's reboot; bad says why it cannot be read. GrantSeen stays
-// what it was while the grant stays in its phase, and GrantReady for as long as it is the same reboot's.
+// what it was while the grant stays in its phase, GrantReady and GrantBack for as long as it is the same reboot's.
 func (s *Snapshot) SetGrant(id HostID, g *Grant, bad string, rev int64, now time.Time) {
 	h := s.host(id)
 	if h.Grant == nil || g == nil || h.Grant.Generation != g.Generation || h.Grant.Phase != g.Phase {
 		h.GrantSeen = now
 	}
 	if h.Grant == nil || g == nil || h.Grant.Generation != g.Generation {
-		h.GrantReady = time.Time{}
+		h.GrantReady, h.GrantBack = time.Time{}, time.Time{}
 	}
-	if g != nil && g.Phase == PhaseDrained && h.GrantReady.IsZero() {
+	switch {
+	case g == nil:
+	case g.Phase == PhaseDrained && h.GrantReady.IsZero():
 		h.GrantReady = now
+	case (g.Phase == PhaseReturning || g.Phase == PhaseSettling) && h.GrantBack.IsZero():
+		h.GrantBack = now
 	}
 	h.Grant, h.GrantBad, h.GrantRev = g, bad, rev
 }
@@ -258,7 +262,8 @@ func (s *Snapshot) SetGrant(id HostID, g *Grant, bad string, rev int64, now time
 // DeleteGrant forgets it.
 func (s *Snapshot) DeleteGrant(id HostID) {
 	if h := s.Hosts[id]; h != nil {
-		h.Grant, h.GrantBad, h.GrantRev, h.GrantSeen, h.GrantReady = nil, "", 0, time.Time{}, time.Time{}
+		h.Grant, h.GrantBad, h.GrantRev = nil, "", 0
+		h.GrantSeen, h.GrantReady, h.GrantBack = time.Time{}, time.Time{}, time.Time{}
 		s.prune(h)
 	}
 }

@@ -232,8 +232,8 @@ func (c *coordinator) fails(h *host) string {
 	case g == nil || h.GrantBad != "" || h.Unlocked():
 	case g.Phase == cluster.PhaseOverdue:
 		return "is overdue since " + clock(g.Since)
-	case g.Phase == cluster.PhaseReturning && !c.now.Before(h.GrantSeen.Add(c.terms(g.Groups).gate)):
-		return "is back since " + clock(g.Since) + " and not well"
+	case g.Phase == cluster.PhaseReturning && !c.now.Before(h.GrantBack.Add(c.terms(g.Groups).gate)):
+		return "is back since " + clock(h.GrantBack) + " and not well"
 	case g.Phase == cluster.PhaseLoop && c.loops(h):
 		return "needs the reboot still that it had " + often(g.Times)
 	}

@@ -262,7 +262,8 @@ func (c *coordinator) comeBack(h *host) {
 	c.write(h, next, reason)
 }
 
-// awaitHealth keeps the slot of a host that is back until all is well, and has been for a while.
+// awaitHealth keeps the slot of a host that is back until all is well, and has been for a while. Its gate is the time since it
+// came back: one that is well now and then has no more.
 func (c *coordinator) awaitHealth(h *host) {
 	t := c.terms(h.Grant.Groups)
 	red := c.red(h)
@@ -270,7 +271,7 @@ func (c *coordinator) awaitHealth(h *host) {
 	case settling && red != "":
 		c.move(h, cluster.PhaseReturning, red)
 	case red != "":
-		gate := h.GrantSeen.Add(t.gate)
+		gate := h.GrantBack.Add(t.gate)
 		if c.now.Before(gate) {
 			c.say(h, gate, red)
 			return

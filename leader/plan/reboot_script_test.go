@@ -323,6 +323,7 @@ func (w *world) setClock(to time.Time) {
 	for _, h := range w.snap.Hosts {
 		shift(&h.GrantSeen)
 		shift(&h.GrantReady)
+		shift(&h.GrantBack)
 		shift(&h.Absent)
 		shift(&h.DrainSeen)
 		for _, st := range h.Status {

@@ -37,6 +37,7 @@ type SavedGrant struct {
 	GrantRev   int64            `json:"grant_revision,omitempty"`
 	GrantSeen  time.Time        `json:"grant_seen,omitzero"`
 	GrantReady time.Time        `json:"grant_ready,omitzero"`
+	GrantBack  time.Time        `json:"grant_back,omitzero"`
 	GrantBad   string           `json:"grant_bad,omitempty"`
 	Booting    *cluster.Booting `json:"booting,omitempty"`
 	BootingRev int64            `json:"booting_revision,omitempty"`
@@ -74,11 +75,12 @@ func (s *SavedReboots) restore(into *cluster.Snapshot) {
 }
 
 func saveGrant(h *cluster.Host) SavedGrant {
-	return SavedGrant{h.Grant, h.GrantRev, h.GrantSeen, h.GrantReady, h.GrantBad, h.Booting, h.BootingRev}
+	return SavedGrant{h.Grant, h.GrantRev, h.GrantSeen, h.GrantReady, h.GrantBack, h.GrantBad, h.Booting, h.BootingRev}
 }
 
 // restore puts it into a host.
 func (g *SavedGrant) restore(into *cluster.Host) {
 	into.Grant, into.GrantRev, into.GrantSeen, into.GrantBad = g.Grant, g.GrantRev, g.GrantSeen, g.GrantBad
-	into.GrantReady, into.Booting, into.BootingRev = g.GrantReady, g.Booting, g.BootingRev
+	into.GrantReady, into.GrantBack = g.GrantReady, g.GrantBack
+	into.Booting, into.BootingRev = g.Booting, g.BootingRev
 }
