@@ -161,7 +161,7 @@ func (c *commit) freed(id cluster.HostID, was, is cluster.Grant) {
 	j, f := c.j, c.j.fact(id)
 	f.ended = time.Now()
 	used := f.booking.Generation == was.Generation && f.booking.Refused == ""
-	removed := f.spec.Removed != nil || f.info.Name == ""
+	removed := f.spec.Removed != nil
 	switch is.Phase {
 	case cluster.PhaseDone:
 		c.follows(id, was, is, cluster.PhaseSettling)

@@ -13,7 +13,7 @@ import (
 type host struct {
 	*cluster.Host
 	index    int
-	known    bool      // it told us who it is
+	known    bool      // it told us who it is, or holds a slot
 	removed  bool      // by an operator
 	ready    bool      // alive, and what it says of itself is from its present boot
 	shut     closure   // why it takes no new units
@@ -66,7 +66,7 @@ func newLedger(snap *cluster.Snapshot) ledger {
 		_, ready := h.Boot()
 		l.hosts = append(l.hosts, &host{
 			Host: h, units: len(h.Placed),
-			known:   h.Info != nil || h.Alive != nil,
+			known:   h.Info != nil || h.Alive != nil || h.HoldsSlot(),
 			removed: h.Spec.Removed != nil,
 			ready:   ready,
 			shut:    closed(h), leaves: leaves(h),

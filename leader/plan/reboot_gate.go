@@ -138,9 +138,16 @@ func (c *coordinator) stillUp(h *host) bool {
 		(g.Phase == cluster.PhaseDraining || g.Phase == cluster.PhaseDrained)
 }
 
-// etcdMember says that a host has a member of etcd, as far as was heard.
+// etcdMember says that a host has a member of etcd, as far as was heard: of one that reboots and is not heard any more,
+// when it began.
 func (c *coordinator) etcdMember(h *host) bool {
-	return !h.removed && h.Info != nil && h.Info.Etcd != ""
+	switch {
+	case h.removed:
+		return false
+	case h.Info != nil:
+		return h.Info.Etcd != ""
+	}
+	return h.Grant != nil && h.Grant.Phase.Holds() && h.Grant.Etcd
 }
 
 // etcdAlive is what a grant for the host of an etcd member rests on: that all others still live.

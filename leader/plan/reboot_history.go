@@ -32,7 +32,7 @@ func (c *coordinator) write(h *host, next cluster.Grant, reason string, rests ..
 // end ends a host's reboot: its slot is free, and the history has the outcome. pause is how long until the host
 // is tried again by itself, if it is to.
 func (c *coordinator) end(h *host, outcome cluster.Phase, reason string, pause time.Duration, rests ...cluster.Condition) {
-	if h.Grant == nil || !h.known && !h.removed { // nobody can say what it was about, or of whom
+	if h.Grant == nil { // nobody can say what it was about
 		c.grants(h, reason, cluster.Orders{Grants: []cluster.HostGrant{{Host: h.ID}}}, rests)
 		return
 	}

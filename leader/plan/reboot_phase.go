@@ -13,7 +13,7 @@ func (c *coordinator) advance(h *host) {
 	switch g := h.Grant; {
 	case h.Unlocked():
 		c.end(h, cluster.PhaseReleased, "its slot was taken away"+saidBy(&h.Spec.Unlock.By), 0)
-	case h.removed || !h.known:
+	case h.removed:
 		c.end(h, cluster.PhaseReleased, "the host was removed", 0)
 	case h.GrantBad != "":
 		c.say(h, time.Time{}, fmt.Sprintf("its grant cannot be read, so it keeps its slot; a newer flotilla may have written it, else type: %s: %s",
