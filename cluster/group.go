@@ -34,7 +34,7 @@ type Group struct {
 	Max       Slots       `json:"max"`                // hosts that may be away at once; 0 freezes the group; default 1
 	Windows   []GroupName `json:"windows,omitempty"`  // when its hosts may begin to reboot by themselves; none = never by themselves
 	Stages    []Stage     `json:"stages,omitempty"`   // in their order; the hosts of no stage come last
-	Spread    string      `json:"spread,omitempty"`   // label whose values are failure domains: never two domains at once
+	Spread    string      `json:"spread,omitempty"`   // label whose values are failure domains: never two hosts of one at once
 	Failures  int         `json:"failures,omitempty"` // overdue or unhealthy hosts with which the group still goes on
 	Checks    []Check     `json:"checks,omitempty"`
 	Times     Times       `json:"times,omitzero"`

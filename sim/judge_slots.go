@@ -22,7 +22,9 @@ func (c *commit) mayGo(id cluster.HostID, g cluster.Grant, counts func(*facts) b
 			}
 			if o.id == id || counts(o) || j.unplanned(o) {
 				taken = append(taken, o.id.Short()+" "+o.phase().String())
-				continue
+				if o.id != id && sameDomain(f, o, group.Spread) {
+					j.breach("%s is %s beside %s, which is %s: both are of one %s of group %s", id.Short(), g.Phase, o.id.Short(), o.phase(), group.Spread, name)
+				}
 			}
 		}
 		if most := group.Max.Of(size); len(taken) > most {
@@ -41,6 +43,19 @@ func (c *commit) mayGo(id cluster.HostID, g cluster.Grant, counts func(*facts) b
 	}
 }
 
+// sameDomain says that two hosts have the same value of a label.
+func sameDomain(a, b *facts, label string) bool {
+	mine, ok := a.labels()[label]
+	theirs, also := b.labels()[label]
+	return ok && also && mine == theirs
+}
+
+// labels are those of the host, its own ones and those that operators gave it.
+func (f *facts) labels() map[string]string {
+	h := cluster.Host{Spec: f.spec, Info: &f.info}
+	return h.Labels()
+}
+
 // unplanned says that a host is away, or going, without a grant, and that every leader knows.
 func (j *Judge) unplanned(f *facts) bool {
 	if f.holds() || f.info.Name == "" || f.spec.Removed != nil {
@@ -54,8 +69,7 @@ func (j *Judge) unplanned(f *facts) bool {
 
 // groupsOf are the groups of a host and those that it had when its reboot began.
 func (j *Judge) groupsOf(f *facts) []string {
-	h := cluster.Host{Spec: f.spec, Info: &f.info}
-	labels := h.Labels()
+	labels := f.labels()
 	var out []string
 	for name, s := range j.selectors {
 		if name != cluster.DefaultGroup && s.Match(labels) {

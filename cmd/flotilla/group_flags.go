@@ -16,7 +16,7 @@ func groupFlags() []cli.Flag {
 		&cli.StringFlag{Name: "max", Usage: "hosts that may be away at once, such as 2 or 25%; 0 lets none reboot (new: 1)"},
 		&cli.StringSliceFlag{Name: "window", Usage: "a window in which its hosts may begin by themselves; again for another"},
 		&cli.StringSliceFlag{Name: "stage", Usage: "a part that goes before the rest, in order: 'SELECTOR; max=N; soak=TIME', the last two as needed"},
-		&cli.StringFlag{Name: "spread", Usage: "label whose values are failure domains: never two of them at once"},
+		&cli.StringFlag{Name: "spread", Usage: "label whose values are failure domains: rack = never two hosts of one rack at once"},
 		&cli.IntFlag{Name: "failures", Usage: "hosts that may be overdue or unwell while the group goes on", DefaultText: asItIs},
 		&cli.IntFlag{Name: "loops", Usage: "reboots for one cause after which a host counts as looping (new: 2)", DefaultText: asItIs},
 		&cli.StringFlag{Name: "on-blocked", Usage: "abort, skip or stop: what a drain does about a unit that has no place"},

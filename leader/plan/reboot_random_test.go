@@ -285,8 +285,8 @@ func (c *weather) mayStart(h *cluster.Host, next *cluster.Grant, away func(*clus
 			c.blame("I1: %s goes to %s as one more than %d of group %s", h.Name(), next.Phase, most, g.Name)
 		}
 		for _, x := range gone {
-			if g.Spread != "" && x.Labels()[g.Spread] != h.Labels()[g.Spread] {
-				c.blame("%s goes to %s beside %s of another %s", h.Name(), next.Phase, x.Name(), g.Spread)
+			if v, ok := h.Labels()[g.Spread]; ok && x.Labels()[g.Spread] == v {
+				c.blame("%s goes to %s beside %s of the same %s", h.Name(), next.Phase, x.Name(), g.Spread)
 			}
 		}
 		began := next.Phase == cluster.PhaseGranted && g.Finish

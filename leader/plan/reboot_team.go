@@ -230,22 +230,20 @@ func (c *coordinator) full(what string, most int, takers []*host) string {
 	return fmt.Sprintf("waits for a slot of %s (%d of %d: %s%s)", what, len(takers), most, strings.Join(parts, ", "), more)
 }
 
-// apart says which failure domain has to be whole again before one of another may lose a host.
+// apart says which host of the same failure domain has to be back first: never two of one are away at once. A host
+// without the label is a domain of its own.
 func (t *team) apart(h *host, takers []*host) string {
 	if t.Spread == "" {
 		return ""
 	}
 	mine, known := h.label()[t.Spread]
+	if !known {
+		return ""
+	}
 	for _, x := range takers {
-		theirs, ok := x.label()[t.Spread]
-		if x == h || known && ok && mine == theirs {
-			continue
+		if theirs, ok := x.label()[t.Spread]; x != h && ok && theirs == mine {
+			return fmt.Sprintf("waits for %s, of the same failure domain (%s=%s) of group %s", x.Name(), t.Spread, mine, t.Name)
 		}
-		where := t.Spread + "=" + theirs
-		if !ok {
-			where = "no label " + t.Spread
-		}
-		return fmt.Sprintf("waits for another failure domain of group %s: %s (%s) is not whole", t.Name, x.Name(), where)
 	}
 	return ""
 }
