@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -122,6 +123,9 @@ func (c *coordinator) standing(h *host) HostReboot {
 	}
 	if w, ok := c.said[h]; ok {
 		r.Reason, r.Next, r.Left, r.Hold = cmp.Or(w.reason, r.Reason), w.next, w.left, w.hold
+	}
+	if cause, yes := h.needs(); yes && h.letBe(cause) {
+		r.Reason += fmt.Sprintf("; it needs the reboot still, and has it once somebody types: flotilla reboot %s", h.Name())
 	}
 	r.Halts = c.fails(h) != ""
 	return r

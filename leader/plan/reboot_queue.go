@@ -41,7 +41,18 @@ func (c *coordinator) wants(h *host) bool {
 		return true
 	}
 	cause, yes := h.needs()
-	return yes && !(h.Grant != nil && h.Grant.Phase == cluster.PhaseLoop && h.Grant.Cause == cause)
+	return yes && !(h.Grant != nil && h.Grant.Phase == cluster.PhaseLoop && h.Grant.Cause == cause) && !h.letBe(cause)
+}
+
+// letBe says that a person took the slot of this very reboot away, and the host has not booted since: it is not begun
+// again before somebody asks for it.
+func (h *host) letBe(cause string) bool {
+	return h.takenAway() && h.Grant.Need && h.Grant.Cause == cause
+}
+
+// takenAway says that a person ended the host's last reboot, and the host has not booted since.
+func (h *host) takenAway() bool {
+	return h.Grant != nil && h.Grant.Phase == cluster.PhaseReleased && h.unlocked() && !h.rebooted()
 }
 
 func (c *coordinator) wantOf(h *host) *want {
@@ -189,8 +200,12 @@ func (c *coordinator) rests(w *want) *hold {
 	if g == nil || w.wish != nil && w.wish.ID > g.Wish {
 		return nil
 	}
-	at := w.h.GrantSeen.Add(g.Pause)
-	if g.Pause == 0 || !c.now.Before(at) {
+	pause := g.Pause
+	if w.h.takenAway() { // and something else needs a reboot: the others go first
+		pause = c.terms(g.Groups).retry
+	}
+	at := w.h.GrantSeen.Add(pause)
+	if pause == 0 || !c.now.Before(at) {
 		return nil
 	}
 	return &hold{phase: g.Phase, next: at, reason: fmt.Sprintf("%s; it is tried again at %s", g.Reason, clock(at))}
