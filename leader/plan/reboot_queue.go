@@ -227,16 +227,36 @@ func (c *coordinator) begin(w *want) {
 	case was == nil:
 		g.Need = true
 	default:
-		g.Need, g.Wish = true, was.Wish
-		if was.Need && was.Phase == cluster.PhaseDone && was.Cause == w.cause {
-			g.Times = was.Times + 1
-		}
+		g.Need, g.Wish, g.Times = true, was.Wish, c.inVain(h, w.cause)+1
 	}
 	c.begun[h] = true
 	for _, t := range w.teams {
 		t.takers = append(t.takers, h)
 	}
 	c.write(h, g, "its units go elsewhere")
+}
+
+// inVain is how many reboots in a row a host had for a cause that is there still. What ended otherwise, or
+// nobody granted, in between neither counts nor ends the row; a reboot for another cause ends it.
+func (c *coordinator) inVain(h *host, cause string) int {
+	n := 0
+	for _, r := range slices.Backward(c.history(h.ID)) {
+		if r.Unasked || r.Outcome != cluster.PhaseDone && r.Outcome != cluster.PhaseLoop {
+			continue
+		}
+		if r.Cause != cause {
+			break
+		}
+		n++
+	}
+	g := h.Grant
+	if !g.Need || g.Cause != cause {
+		return n
+	}
+	if g.Phase == cluster.PhaseDone {
+		return max(n, g.Times)
+	}
+	return max(n, g.Times-1) // the history is shorter than long rows of attempts
 }
 
 // loopsNow stops a host that needs the reboot still that it had again and again.
