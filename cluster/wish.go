@@ -12,13 +12,14 @@ func (h *Host) WishServed() int64 {
 func (h *Host) WishIsNew() bool { return h.Spec.Reboot != nil && h.Spec.Reboot.ID > h.WishServed() }
 
 // WishStands says that what was asked for will give the host a slot: it is new, or it could not be done and is tried
-// again. While a grant that serves it holds its slot it does not.
+// again. While a grant that serves it holds its slot it does not, nor does one of a client that did not use its grant, or
+// gave it back: a client that still wants to asks again, and that is another wish.
 func (h *Host) WishStands() bool {
 	wish, g := h.Spec.Reboot, h.Grant
 	if wish == nil || g == nil || wish.ID > g.Wish {
 		return wish != nil
 	}
-	again := g.Phase == PhaseBlocked || g.Phase == PhaseAbandoned
+	again := g.Phase == PhaseBlocked || g.Phase == PhaseAbandoned && !(g.External && g.Pause > 0)
 	return wish.ID == g.Wish && !g.Need && again && !h.Unlocked()
 }
 
