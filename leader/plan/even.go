@@ -58,6 +58,7 @@ type stance struct {
 	on    map[*host]int
 	may   map[*host][]*cluster.UnitHead // that may move
 	hosts int                           // that have it, or could since they rebooted
+	all   int                           // instances that stand on a host
 }
 
 // family moves instances of one family from hosts that have more than their share.
@@ -68,27 +69,33 @@ func (e *evening) family(list []cluster.Unit) {
 		if from == nil {
 			return
 		}
-		if !e.relieve(s, from, len(list)) {
+		if !e.relieve(s, from) {
 			delete(s.may, from)
 		}
 	}
 }
 
 // shares counts a family. ok is false for one that is just changing, or that something else than the roll has moved.
+// Instances that are not well count where they stand, and stay there; those without a host do not count.
 func (e *evening) shares(list []cluster.Unit) (s stance, ok bool) {
 	s = stance{on: map[*host]int{}, may: map[*host][]*cluster.UnitHead{}}
 	for _, u := range list {
 		head, at := e.snap.Units[u], e.snap.Placed[u]
-		if len(at) != 1 || len(e.snap.Orphans[u]) > 0 || head.File == nil || head.Bad != "" {
+		if len(at) > 1 {
 			return s, false
 		}
 		for id, pl := range at {
 			h := e.byID[id]
-			if e.healthAt(u, h) != well || pl.State != cluster.Launched || pl.Generation > e.last && pl.Shift.To != id {
-				return s, false
-			}
 			s.on[h]++
-			if pl.Generation > e.first && e.stays(u, h) == "" && len(e.band(u, h)) == 1 && len(head.Req.MachineOf) == 0 {
+			s.all++
+			switch x := e.healthAt(u, h); {
+			case pl.State == cluster.Gone, x == fresh, x == starting, x == changing, x == absent:
+				return s, false
+			case x != well, pl.State != cluster.Launched, len(e.snap.Orphans[u]) > 0, head.File == nil, head.Bad != "":
+				continue
+			case pl.Generation > e.last && pl.Shift.To != id:
+				return s, false
+			case pl.Generation > e.first && e.stays(u, h) == "" && len(e.band(u, h)) == 1 && len(head.Req.MachineOf) == 0:
 				s.may[h] = append(s.may[h], head)
 			}
 		}
@@ -116,10 +123,10 @@ func (e *evening) fullest(s stance) *host {
 
 // relieve moves one instance off the host, if another host is better off with it. What stops first is moved only where
 // its host has more than one above the even share.
-func (e *evening) relieve(s stance, from *host, all int) bool {
+func (e *evening) relieve(s stance, from *host) bool {
 	for i, head := range s.may[from] {
 		first := startsFirst(head, from.Placed[head.Name])
-		if !first && s.on[from] <= all/s.hosts+1 {
+		if !first && s.on[from] <= s.all/s.hosts+1 {
 			continue
 		}
 		to := e.emptier(s, head, from)
