@@ -412,6 +412,25 @@ func TestLockNotWell(t *testing.T) {
 	phaseIs(t, c, h1, cluster.PhaseDone)
 }
 
+// TestLockBackUnheard: a host that has rebooted is not told yes again for the boot that is over, while the store has its sign of
+// life of that boot still.
+func TestLockBackUnheard(t *testing.T) {
+	t.Parallel()
+	c := lockCluster(t, 3, nil)
+	h1, h2 := c.Hosts[0], c.Hosts[1]
+	status, refusal := lockUntil(t, h2, h1, "pre-reboot")
+	wantLock(t, "pre-reboot", status, refusal, 200, "", "")
+	h1.SetLocal(api.Local{Boot: cluster.Boot{ID: "boot-2"}})
+	for _, at := range c.Hosts {
+		status, refusal = lockOnce(t, at, h1, "pre-reboot")
+		wantLock(t, "pre-reboot in the next boot, at "+at.Name, status, refusal, 503, "store_unavailable", "h1 has rebooted")
+	}
+	h1.Stall(true)
+	status, refusal = lockOnce(t, h2, h1, "pre-reboot")
+	wantLock(t, "pre-reboot while it says nothing", status, refusal, 503, "store_unavailable", "in which boot")
+	h1.Stall(false)
+}
+
 // TestLockWithoutStore: without a store or a leader nothing is granted, however much is known.
 func TestLockWithoutStore(t *testing.T) {
 	t.Parallel()

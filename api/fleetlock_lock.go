@@ -147,10 +147,17 @@ func (l *locking) wish(ctx context.Context, h *cluster.Host, rev int64) (done bo
 	return false, nil
 }
 
-// use commits the host to its grant, or confirms that it still is. The store says so, no memory of ours.
+// use commits the host to its grant, or confirms that it still is. The store says so, no memory of ours; and the host
+// itself says that it is in the boot that is to end, of which the store may hear a while later.
 func (l *locking) use(ctx context.Context, h *cluster.Host) (done bool, _ *LockRefusal) {
 	if final, refusal := l.outOfTouch(ctx); refusal != nil {
 		return final, refusal
+	}
+	switch boot, ok := l.bootOf(ctx, h); {
+	case !ok:
+		return true, l.lockUnavailable(h.Name() + " does not say in which boot it is (see systemctl status flotilla-agent there)")
+	case boot != h.Grant.Boot:
+		return true, l.lockUnavailable(h.Name() + " has rebooted, and has not reported yet")
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
