@@ -341,6 +341,70 @@ func TestLockOverdue(t *testing.T) {
 	wantLock(t, "pre-reboot once all is frozen", status, refusal, 423, "frozen", "alice")
 }
 
+// TestLockAskedAgain: a yes holds only while nothing has come between: a host that asks again in the same boot is refused then, and
+// told yes once that is over.
+func TestLockAskedAgain(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name        string
+		given, over func(t *testing.T, c *apitest.Cluster)
+		kind, value string
+	}{
+		{"frozen", func(t *testing.T, c *apitest.Cluster) {
+			lockGroup(t, c, func(g *cluster.Group) { g.Freeze = &cluster.Freeze{By: cluster.Note{Who: "alice"}} })
+		}, func(t *testing.T, c *apitest.Cluster) {
+			lockGroup(t, c, func(g *cluster.Group) { g.Freeze = nil })
+		}, "frozen", "alice"},
+		{"window closed", func(t *testing.T, c *apitest.Cluster) {
+			if _, err := c.Store.EditWindow(t.Context(), "night", 0, func(*cluster.Window) (*cluster.Window, error) {
+				return &cluster.Window{Calendar: fmt.Sprintf("%d-01-01 02:00", time.Now().Year()+2), Duration: time.Hour}, nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			lockGroup(t, c, func(g *cluster.Group) { g.Windows = []string{"night"} })
+		}, func(t *testing.T, c *apitest.Cluster) {
+			lockGroup(t, c, func(g *cluster.Group) { g.Windows = nil })
+		}, "outside_window", "window night opens"},
+		{"another host fails", func(t *testing.T, c *apitest.Cluster) {
+			order(t, c, &cluster.Grant{Generation: 3, Phase: cluster.PhaseOverdue, Groups: []string{"default"}, Reason: "gone"})
+		}, func(t *testing.T, c *apitest.Cluster) {
+			order(t, c, nil)
+		}, "health_gate", "h2 is overdue"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := lockCluster(t, 3, nil)
+			h1 := c.Hosts[0]
+			status, refusal := lockUntil(t, h1, h1, "pre-reboot")
+			wantLock(t, "pre-reboot", status, refusal, 200, "", "")
+			phaseIs(t, c, h1, cluster.PhaseRebooting)
+			test.given(t, c)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			for ctx.Err() == nil && (status == http.StatusOK || status == http.StatusServiceUnavailable) { // until the daemon has heard of it
+				status, refusal = lockOnce(t, h1, h1, "pre-reboot")
+			}
+			wantLock(t, "pre-reboot again", status, refusal, 423, test.kind, test.value)
+			test.over(t, c)
+			for ctx.Err() == nil && status != http.StatusOK {
+				status, refusal = lockOnce(t, h1, h1, "pre-reboot")
+			}
+			wantLock(t, "pre-reboot after that", status, refusal, 200, "", "")
+		})
+	}
+}
+
+// order writes a grant of h2 as the leader would; nil takes it away.
+func order(t *testing.T, c *apitest.Cluster, g *cluster.Grant) {
+	t.Helper()
+	if g != nil {
+		g.Boot = cluster.Boot{ID: "boot-1"}
+	}
+	if err := c.Order(t.Context(), cluster.Orders{Grants: []cluster.HostGrant{{Host: c.Hosts[1].ID, Grant: g}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLockGivenBack: a client that starts anew in the same boot ends what it asked for, wherever that stands
 // (scenario F40 of docs/reboots.md).
 func TestLockGivenBack(t *testing.T) {

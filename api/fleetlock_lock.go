@@ -100,8 +100,8 @@ func (l *locking) look(ctx context.Context, late bool) (done bool, _ *LockRefusa
 	}
 	stand := standOf(&h)
 	switch {
-	case stand == lockReady && h.Grant.Phase != cluster.PhaseOverdue:
-		return l.use(ctx, &h)
+	case stand == lockReady:
+		return l.confirm(ctx, &h, late)
 	case stand == lockNone && !l.wished:
 		return l.wish(ctx, &h, rev)
 	case (stand == lockMoving || stand == lockEnding) && !late:
@@ -113,9 +113,7 @@ func (l *locking) look(ctx context.Context, late bool) (done bool, _ *LockRefusa
 	}
 	r, fresh := l.turnOf(&h)
 	switch {
-	case stand == lockReady && fresh && r.Hold == plan.HoldNone: // it is overdue, and may all the same
-		return l.use(ctx, &h)
-	case stand == lockReady && !fresh, stand == lockQueued && (!fresh || r.Phase.Holds()):
+	case stand == lockQueued && (!fresh || r.Phase.Holds()):
 		return late, l.lockUnavailable("the leader has not decided about " + h.Name() + " yet")
 	}
 	return true, l.refuse(&h, stand, r)
@@ -147,12 +145,31 @@ func (l *locking) wish(ctx context.Context, h *cluster.Host, rev int64) (done bo
 	return false, nil
 }
 
+// confirm lets a host that has leave to reboot use it, if nothing has come between since: neither a person, nor the end of a window,
+// nor another host. The planner says so of what the store has at this moment, also to one that was told yes before.
+func (l *locking) confirm(ctx context.Context, h *cluster.Host, late bool) (done bool, _ *LockRefusal) {
+	if final, refusal := l.outOfTouch(ctx); refusal != nil {
+		return final || late, refusal
+	}
+	var r plan.HostReboot
+	fresh := false
+	l.opt.Mirror.Read(func(c *cluster.Snapshot) {
+		p := l.plans.at(c, l.opt)
+		r = p.turns[h.ID]
+		fresh = p.rev == c.Revision && r.Generation == h.Grant.Generation
+	})
+	switch {
+	case !fresh:
+		return late, l.lockUnavailable("nothing newer than the last change of the cluster is known about " + h.Name())
+	case r.Hold != plan.HoldNone:
+		return true, l.refuse(h, lockReady, r)
+	}
+	return l.use(ctx, h)
+}
+
 // use commits the host to its grant, or confirms that it still is. The store says so, no memory of ours; and the host
 // itself says that it is in the boot that is to end, of which the store may hear a while later.
 func (l *locking) use(ctx context.Context, h *cluster.Host) (done bool, _ *LockRefusal) {
-	if final, refusal := l.outOfTouch(ctx); refusal != nil {
-		return final, refusal
-	}
 	switch boot, ok := l.bootOf(ctx, h); {
 	case !ok:
 		return true, l.lockUnavailable(h.Name() + " does not say in which boot it is (see systemctl status flotilla-agent there)")

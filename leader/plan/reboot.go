@@ -127,6 +127,7 @@ func (c *coordinator) standing(h *host) HostReboot {
 	if cause, yes := h.needs(); yes && h.letBe(cause) {
 		r.Reason += fmt.Sprintf("; it needs the reboot still, and has it once somebody types: flotilla reboot %s", h.Name())
 	}
+	c.warn(h, &r)
 	r.Halts = c.fails(h) != ""
 	return r
 }

@@ -99,8 +99,8 @@ func (c *coordinator) unsafe(h *host, emptied bool) *hold {
 		return queued(fmt.Sprintf("its clock is %s off from the leader's: set it right", r.Skew.Round(time.Second)))
 	}
 	for _, t := range c.charged(h) {
-		if t.halted != "" {
-			return queued(t.halted)
+		if why := c.haltedFor(t, h); why != "" {
+			return queued(why)
 		}
 	}
 	return c.quorum(h, emptied)

@@ -52,7 +52,7 @@ func (h *host) letBe(cause string) bool {
 
 // takenAway says that a person ended the host's last reboot, and the host has not booted since.
 func (h *host) takenAway() bool {
-	return h.Grant != nil && h.Grant.Phase == cluster.PhaseReleased && h.unlocked() && !h.rebooted()
+	return h.Grant != nil && h.Grant.Phase == cluster.PhaseReleased && h.Unlocked() && !h.rebooted()
 }
 
 func (c *coordinator) wantOf(h *host) *want {
