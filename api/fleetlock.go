@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"flotilla/cluster"
 )
 
 // The two operations of the FleetLock protocol, as its clients join them to their base URL.
@@ -40,6 +42,7 @@ const (
 	kindNoMethod      = "invalid_method"
 	kindUnauthorized  = "unauthorized"
 	kindNotAllowed    = "not_allowed"
+	kindNotYours      = "not_your_host"
 	kindDraining      = "drain_in_progress"
 	kindBlocked       = "drain_blocked"
 	kindFull          = "slots_full"
@@ -72,14 +75,24 @@ func lockRefusal(status int, kind string, after time.Duration, format string, ar
 // lockAsk is a request of a client, checked.
 type lockAsk struct {
 	id, group string
-	by        string // the client's address
+	by        string         // the client's address
+	only      cluster.HostID // the one host that the client may speak for; "" = all
 }
 
+// mayAsk says whether a client may ask, and for which host; "" = for all.
+type mayAsk func(*http.Request) (only cluster.HostID, _ *LockRefusal)
+
 // FleetLock answers clients of the FleetLock protocol and nothing else, on a listener of its own. With a
-// token they must show it, as a Basic password or as a Bearer.
+// token they must show it, as a Basic password or as a Bearer, and may speak for all hosts. Without one anybody on this host
+// is a client, and speaks for this host alone.
 func (s *Server) FleetLock(token string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.fleetLock(w, r, func(r *http.Request) *LockRefusal { return s.showsToken(r, token) })
+		s.fleetLock(w, r, func(r *http.Request) (cluster.HostID, *LockRefusal) {
+			if token == "" {
+				return s.opt.Host, nil
+			}
+			return "", s.showsToken(r, token)
+		})
 	})
 }
 
@@ -101,7 +114,7 @@ func (s *Server) withFleetLock(rest http.Handler) http.Handler {
 func lockPath(r *http.Request) string { return path.Clean("/" + r.URL.Path) }
 
 // fleetLock answers one request, whatever it is.
-func (s *Server) fleetLock(w http.ResponseWriter, r *http.Request, may func(*http.Request) *LockRefusal) {
+func (s *Server) fleetLock(w http.ResponseWriter, r *http.Request, may mayAsk) {
 	operation, refusal := s.lock(w, r, may)
 	s.metrics.locked(operation, refusal, r.Header.Get(forwarded) != "")
 	w.Header().Set("Content-Type", "application/json")
@@ -117,7 +130,7 @@ func (s *Server) fleetLock(w http.ResponseWriter, r *http.Request, may func(*htt
 }
 
 // lock checks a request and carries it out. The operation is "" for what is none.
-func (s *Server) lock(w http.ResponseWriter, r *http.Request, may func(*http.Request) *LockRefusal) (operation string, _ *LockRefusal) {
+func (s *Server) lock(w http.ResponseWriter, r *http.Request, may mayAsk) (operation string, _ *LockRefusal) {
 	run := s.preReboot
 	switch lockPath(r) {
 	case preRebootPath:
@@ -131,7 +144,8 @@ func (s *Server) lock(w http.ResponseWriter, r *http.Request, may func(*http.Req
 		w.Header().Set("Allow", http.MethodPost)
 		return operation, lockRefusal(http.StatusMethodNotAllowed, kindNoMethod, 0, "%s %s: use POST", r.Method, r.URL.Path)
 	}
-	if refusal := may(r); refusal != nil {
+	only, refusal := may(r)
+	if refusal != nil {
 		if refusal.status == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", `Basic realm="flotilla"`)
 		}
@@ -148,9 +162,9 @@ func (s *Server) lock(w http.ResponseWriter, r *http.Request, may func(*http.Req
 	if refusal != nil {
 		return operation, refusal
 	}
-	ask.by = r.RemoteAddr
+	ask.by, ask.only = r.RemoteAddr, only
 	if s.opt.Mirror == nil {
-		return operation, s.lockElsewhere(r, lockPath(r), raw)
+		return operation, s.lockElsewhere(r, only, raw)
 	}
 	if !s.loaded(r.Context()) {
 		return operation, s.lockUnavailable("the store is not loaded yet")

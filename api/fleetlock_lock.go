@@ -277,7 +277,12 @@ func (s *Server) lockView(ask lockAsk) (h cluster.Host, rev int64, refusal *Lock
 			return
 		}
 		var found *cluster.Host
-		if found, refusal = s.lockHost(c, ask.id); refusal == nil {
+		found, refusal = s.lockHost(c, ask.id)
+		switch {
+		case refusal != nil:
+		case ask.only != "" && ask.only != found.ID:
+			refusal = notYours(found, ask.only)
+		default:
 			h = *found // its parts are replaced as wholes when they change
 		}
 	})

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -17,9 +18,9 @@ import (
 	"flotilla/cluster"
 )
 
-// showsToken says whether a request carries the token; "" is none, which all carry.
+// showsToken says whether a request carries the token.
 func (s *Server) showsToken(r *http.Request, token string) *LockRefusal {
-	if token == "" || lockToken(r, token) {
+	if lockToken(r, token) {
 		return nil
 	}
 	return lockRefusal(http.StatusUnauthorized, kindUnauthorized, 0, "show the token of this listener, as a Basic password or as a Bearer")
@@ -46,18 +47,39 @@ func bearer(r *http.Request) (string, bool) {
 	return h[len(scheme):], true
 }
 
-// mayLock lets in over the API's listeners who may ask of a host there, and who shows the token of the FleetLock listener.
-func (s *Server) mayLock(r *http.Request) *LockRefusal {
+// lockFor is the header in which a daemon that passes a request on says for which host its client may speak.
+const lockFor = "Flotilla-Lock-For"
+
+// forAll is what it says of one that may speak for all.
+const forAll = "all"
+
+// mayLock lets in over the API's listeners who may ask of a host there, and who shows the token of the FleetLock listener. With a
+// host's certificate one speaks for that host alone; but a daemon may pass on what somebody asks who may more.
+func (s *Server) mayLock(r *http.Request) (only cluster.HostID, _ *LockRefusal) {
+	passed := r.Header.Get(lockFor)
 	if r.TLS == nil || s.opt.LockToken != "" && lockToken(r, s.opt.LockToken) {
-		return nil
+		if passed == forAll {
+			passed = ""
+		}
+		return cluster.HostID(passed), nil
 	}
-	switch role, name := s.opt.Peer(r.TLS); {
+	role, name := s.opt.Peer(r.TLS)
+	switch {
 	case role == RoleStranger:
-		return lockRefusal(http.StatusUnauthorized, kindUnauthorized, 0, "show a client certificate of the cluster, or the token of the FleetLock listener")
+		return "", lockRefusal(http.StatusUnauthorized, kindUnauthorized, 0, "show a client certificate of the cluster, or the token of the FleetLock listener")
 	case role == RoleHost && s.opt.Removed != nil && s.opt.Removed(r.Context(), cluster.HostID(name)):
-		return lockRefusal(http.StatusForbidden, kindNotAllowed, 0, "host %s was removed from the cluster (flotilla host restore %[1]s takes it back)", cluster.HostID(name).Short())
+		return "", lockRefusal(http.StatusForbidden, kindNotAllowed, 0, "host %s was removed from the cluster (flotilla host restore %[1]s takes it back)", cluster.HostID(name).Short())
+	case role == RoleHost && !(r.Header.Get(forwarded) != "" && passed == forAll):
+		return cluster.HostID(name), nil
 	}
-	return nil
+	return "", nil
+}
+
+// notYours refuses to speak of a host with a client that may speak for another one alone.
+func notYours(h *cluster.Host, only cluster.HostID) *LockRefusal {
+	return lockRefusal(http.StatusForbidden, kindNotYours, 0,
+		"this client may speak for host %s alone, not for %s: ask on %[2]s itself, or show the token of the FleetLock listener (flotilla agent --fleetlock-token), or an administrator's certificate (flotilla admin-cert)",
+		only.Short(), h.Name())
 }
 
 // lockAgain is when it is worth asking again after a fault.
@@ -69,7 +91,7 @@ func (s *Server) lockUnavailable(why string) *LockRefusal {
 }
 
 // lockElsewhere has the leader answer: this daemon does not mirror the cluster.
-func (s *Server) lockElsewhere(r *http.Request, path string, body []byte) *LockRefusal {
+func (s *Server) lockElsewhere(r *http.Request, only cluster.HostID, body []byte) *LockRefusal {
 	ctx := r.Context()
 	address := ""
 	if r.Header.Get(forwarded) == "" {
@@ -81,12 +103,13 @@ func (s *Server) lockElsewhere(r *http.Request, path string, body []byte) *LockR
 	if address == "" {
 		return s.lockUnavailable("no leader is known to " + s.opt.Name + ", which does not mirror the cluster itself")
 	}
-	to, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+address+path, bytes.NewReader(body))
+	to, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+address+lockPath(r), bytes.NewReader(body))
 	if err != nil {
 		return s.lockUnavailable("ask the leader: " + err.Error())
 	}
 	to.Header.Set(lockHeader, "true")
 	to.Header.Set(forwarded, s.opt.Name)
+	to.Header.Set(lockFor, cmp.Or(string(only), forAll))
 	answer, err := s.opt.Peers.Transport().RoundTrip(to)
 	if err != nil {
 		return s.lockUnavailable("ask the leader at " + address + ": " + err.Error())

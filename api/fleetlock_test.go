@@ -193,7 +193,6 @@ func TestLockAuthorization(t *testing.T) {
 		{[]string{"TLS: nobody", "Authorization: bearer " + apitest.LockToken}, 200},
 		{[]string{"TLS: nobody", basic}, 200},
 		{[]string{"TLS: nobody", basic + "A"}, 401},
-		{[]string{"TLS: " + apitest.HostName}, 200},
 		{[]string{"TLS: " + apitest.AdminName}, 200},
 	} {
 		r := call(t, h1, "POST", "/v1/steady-state", lockBody(h1ID, "default"), append(test.headers, "Fleet-Lock-Protocol: true")...)
@@ -215,5 +214,62 @@ func TestLockAuthorization(t *testing.T) {
 		if w.Code != test.status {
 			t.Errorf("own listener, %q = %d, want %d", test.header, w.Code, test.status)
 		}
+	}
+}
+
+// TestLockNotYours: who has a host's certificate, or is on a host whose listener has no token, speaks for that host alone; also through
+// a daemon that passes the request on.
+func TestLockNotYours(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3)
+	const header = "Fleet-Lock-Protocol: true"
+	before, err := c.Revision(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(h http.Handler, operation, id string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/"+operation, strings.NewReader(lockBody(id, "default")))
+		r.Header.Set("Fleet-Lock-Protocol", "true")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	refused := func(what string, status int, body string) {
+		t.Helper()
+		got := lockAnswer(t, status, body)
+		if status != 403 || got.Kind != "not_your_host" || !strings.Contains(got.Value, "ask on h1 itself") || !strings.Contains(got.Value, "--fleetlock-token") {
+			t.Errorf("%s = %d %s, want 403 not_your_host and what to do", what, status, body)
+		}
+	}
+	for _, operation := range []string{"pre-reboot", "steady-state"} {
+		for _, id := range []string{h1ID, zincatiOf1} {
+			for _, h := range c.Hosts[1:] { // the last one passes it on
+				w := ask(h.Server.FleetLock(""), operation, id)
+				refused(operation+" of h1 at the listener of "+h.Name, w.Code, w.Body.String())
+			}
+			for _, more := range [][]string{nil, {"Flotilla-Lock-For: all"}} { // which is no word of a client's
+				r := call(t, c.Hosts[0], "POST", "/v1/"+operation, lockBody(id, "default"), append(more, "TLS: "+apitest.HostName, header)...)
+				refused(operation+" of h1 with the certificate of h2", r.status, r.body)
+			}
+		}
+	}
+	for _, h := range c.Hosts {
+		if w := ask(h.Server.FleetLock(""), "steady-state", string(h.ID)); w.Code != 200 {
+			t.Errorf("steady-state of %s at its own listener = %d %s, want 200", h.Name, w.Code, w.Body)
+		}
+		w := ask(h.Server.FleetLock("tok"), "steady-state", h1ID)
+		if got := lockAnswer(t, w.Code, w.Body.String()); got.Kind != "unauthorized" {
+			t.Errorf("without the token = %d %s, want unauthorized", w.Code, w.Body)
+		}
+		r := call(t, h, "POST", "/v1/steady-state", lockBody(h1ID, "default"), "TLS: nobody", "Authorization: Bearer "+apitest.LockToken, header)
+		if r.status != 200 {
+			t.Errorf("steady-state of h1 with the token at %s = %d %s, want 200", h.Name, r.status, r.body)
+		}
+	}
+	if r := call(t, c.Hosts[0], "POST", "/v1/steady-state", lockBody(string(c.Hosts[1].ID), "default"), "TLS: "+apitest.HostName, header); r.status != 200 {
+		t.Errorf("steady-state of h2 with its certificate = %d %s, want 200", r.status, r.body)
+	}
+	if after, err := c.Revision(t.Context()); err != nil || after != before {
+		t.Errorf("revision %d, %v after refusals alone, want %d", after, err, before)
 	}
 }
