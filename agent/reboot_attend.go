@@ -14,6 +14,9 @@ import (
 // holdMargin is how much of logind's limit is left when the lock is given up although units are still here.
 const holdMargin = 500 * time.Millisecond
 
+// usedLimit is how long the store may take to say whether a client uses the grant: logind waits no longer than its limit.
+const usedLimit = 2 * time.Second
+
 // How often the lock is looked at.
 const (
 	holdRetry = 10 * time.Second       // it could not be taken
@@ -92,7 +95,7 @@ func (r *reboots) attend(ctx context.Context) error {
 // down takes in that the host goes down, or does not any more.
 func (r *reboots) down(ctx context.Context, kind string) {
 	under := kind != ""
-	if g := r.orders().view.Grant; under && external(g, r.boot) {
+	if g := r.orders().view.Grant; under && r.external(ctx, g) {
 		r.ends(func(l *life) { l.Granted = g.Generation })
 	}
 	granted := r.life.granted() != 0
@@ -136,9 +139,20 @@ func (r *reboots) fallsAsGranted() bool {
 	return r.falling.under && r.falling.granted
 }
 
-// external says that a client other than this agent carries the grant out.
-func external(g *cluster.Granting, boot cluster.Boot) bool {
-	return g != nil && g.External && g.Boot == boot && g.Phase.Away()
+// external says that a client other than this agent carries the grant out: the store has its word that it does. That is asked
+// for, as the leader may say so later than the client acts; a store that does not answer is no reason to doubt the client.
+func (r *reboots) external(ctx context.Context, g *cluster.Granting) bool {
+	if g == nil || !g.External || g.Boot != r.boot || g.Phase < cluster.PhaseGranted || g.Phase > cluster.PhaseOverdue {
+		return false
+	}
+	limited, cancel := context.WithTimeout(ctx, usedLimit)
+	defer cancel()
+	committed, _, err := r.committed(limited, *g)
+	if err != nil {
+		r.log.Warn("the store does not tell whether a client uses the grant, so it counts as used", "generation", g.Generation, "err", err)
+		return true
+	}
+	return committed
 }
 
 // refuseToFall tells a shutdown that nobody granted, and notes how long it may be held up.

@@ -107,15 +107,63 @@ func TestExternalGrant(t *testing.T) {
 		if n := len(w.host.Walls()); n != 0 {
 			t.Errorf("%d messages to people, want none: the client has its own", n)
 		}
-		w.host.Type("reboot")
-		w.pass(time.Second)
-		if r := w.report(); r.Down != nil {
-			t.Errorf("Down = %+v, want the reboot taken for the granted one", r.Down)
-		}
-		w.fell("reboot")
-		w.verdict("the host to be well after the reboot", afterOf, well(7))
-		w.until("the boot to be told as granted", func() bool { last := w.report().Last; return last != nil && last.How == "granted" })
+		w.client(g)
+		w.goesAsGranted()
 	})
+}
+
+// TestExternalGrantOverdue: a client that reboots its host late, and says so first, reboots it as granted.
+func TestExternalGrantOverdue(t *testing.T) {
+	inReboots(t, func(w *world) {
+		g := w.granted()
+		g.External = true
+		w.grant(g)
+		w.client(g)
+		g.Phase = cluster.PhaseOverdue
+		w.grant(g)
+		w.pass(time.Second)
+		w.goesAsGranted()
+	})
+}
+
+// TestExternalGrantUnused: a reboot that somebody types before the client has said that it reboots the host is no granted one, and so
+// is one after the client gave the grant back.
+func TestExternalGrantUnused(t *testing.T) {
+	for name, refused := range map[string]string{"not used": "", "given back": "its client started anew"} {
+		t.Run(name, func(t *testing.T) {
+			inReboots(t, func(w *world) {
+				w.host.DelayMax(time.Hour)
+				g := w.granted()
+				g.External = true
+				w.grant(g)
+				if refused != "" {
+					w.put("boot/"+string(hostID), cluster.Booting{Generation: g.Generation, Boot: g.Boot, Refused: refused})
+				}
+				w.pass(time.Second)
+				w.host.Type("reboot")
+				w.until("the reboot to be told as somebody's", func() bool { d := w.report().Down; return d != nil && d.Kind == "reboot" })
+			})
+		})
+	}
+}
+
+// client has the FleetLock client of the host use its grant, as the API does for it.
+func (w *world) client(g cluster.Grant) {
+	w.t.Helper()
+	w.put("boot/"+string(hostID), cluster.Booting{Generation: g.Generation, Boot: g.Boot})
+}
+
+// goesAsGranted has the client reboot the host, and demands that the agent takes that for the granted reboot.
+func (w *world) goesAsGranted() {
+	w.t.Helper()
+	w.host.Type("reboot")
+	w.pass(time.Second)
+	if r := w.report(); r.Down != nil {
+		w.t.Errorf("Down = %+v, want the reboot taken for the granted one", r.Down)
+	}
+	w.fell("reboot")
+	w.verdict("the host to be well after the reboot", afterOf, well(7))
+	w.until("the boot to be told as granted", func() bool { last := w.report().Last; return last != nil && last.How == "granted" })
 }
 
 // TestHookBefore: it runs once, and the host is ready only when it went well. Its failure is told with its last lines; it
