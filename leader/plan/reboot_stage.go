@@ -14,8 +14,9 @@ func (c *coordinator) staged(w *want, line []*want) *hold {
 			continue
 		}
 		for _, x := range line {
-			if x.h != w.h && t.has(x) && t.stageOf(x.h) < mine && x.rank() <= w.rank() && !x.h.Unlocked() {
-				return queued(c.earlier(t, x.h, "has not rebooted"))
+			passed := x.wish == nil && x.h.Unlocked() // a wish in the line is newer than what was unlocked
+			if x.h != w.h && t.has(x) && t.stageOf(x.h) < mine && x.rank() <= w.rank() && !passed {
+				return queued(c.earlier(t, x.h, c.unstarted(x.h)))
 			}
 		}
 		for _, h := range c.hosts {
@@ -28,6 +29,15 @@ func (c *coordinator) staged(w *want, line []*want) *hold {
 		}
 	}
 	return nil
+}
+
+// unstarted says of a host that waits for its reboot what others that wait for it should know.
+func (c *coordinator) unstarted(h *host) string {
+	if h.Alive == nil {
+		return fmt.Sprintf("is absent since %s, and has not rebooted; bring it back, or go on without it: flotilla reboot cancel %s",
+			clock(c.since(h)), h.Name())
+	}
+	return "has not rebooted"
 }
 
 func (t *team) has(w *want) bool { return contains(w.teams, t) }
