@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
