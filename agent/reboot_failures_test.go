@@ -179,6 +179,59 @@ func TestF43GrantTakenBack(t *testing.T) {
 	})
 }
 
+// TestF13GrantPastItsWindow: a grant that is seen late, or whose checks turn green late, is not used once its window has closed.
+func TestF13GrantPastItsWindow(t *testing.T) {
+	gate := &gatedChecks{}
+	inRebootsWith(t, func(d *Doors) { d.Checks = gate }, func(w *world) {
+		gate.set(errors.New("not yet"))
+		g := w.granted()
+		g.Within, g.Until, g.Checks = time.Hour, time.Now().Add(20*time.Second), []cluster.Check{{TCP: "x:1"}}
+		w.grant(g)
+		w.verdict("the check to be red", beforeOf, red(7, "not yet"))
+		w.pass(20 * time.Second)
+		gate.set(nil)
+		w.stays(5 * time.Minute)
+		if b := w.booting(); b != nil {
+			t.Errorf("the host says %+v, want nothing", b)
+		}
+	})
+}
+
+// TestGrantGivenAnew: a grant that was taken back and given anew has its time anew.
+func TestGrantGivenAnew(t *testing.T) {
+	gate := &gatedChecks{}
+	inRebootsWith(t, func(d *Doors) { d.Checks = gate }, func(w *world) {
+		gate.set(errors.New("not yet"))
+		g := w.granted()
+		g.Since, g.Checks = time.Now(), []cluster.Check{{TCP: "x:1"}}
+		w.grant(g)
+		w.verdict("the check to be red", beforeOf, red(7, "not yet"))
+		w.pass(2 * time.Minute)
+		g.Phase, g.Since = cluster.PhaseDrained, time.Now()
+		w.grant(g)
+		w.pass(time.Minute)
+		g.Phase, g.Since = cluster.PhaseGranted, time.Now()
+		w.grant(g)
+		gate.set(nil)
+		w.fell("reboot")
+	})
+}
+
+// TestExternalChecks: the checks of a host that somebody else reboots are made for as long as it may reboot.
+func TestExternalChecks(t *testing.T) {
+	gate := &gatedChecks{}
+	inRebootsWith(t, func(d *Doors) { d.Checks = gate }, func(w *world) {
+		g := w.granted()
+		g.External, g.Checks = true, []cluster.Check{{TCP: "x:1"}}
+		w.grant(g)
+		w.verdict("the checks to be green", beforeOf, well(7))
+		gate.set(errors.New("ill by now"))
+		w.verdict("the check to be red", beforeOf, red(7, "ill by now"))
+		gate.set(nil)
+		w.verdict("the checks to be green again", beforeOf, well(7))
+	})
+}
+
 // TestF24PowerLoss: a boot that nobody asked for is told as such.
 func TestF24PowerLoss(t *testing.T) {
 	inReboots(t, func(w *world) {

@@ -17,6 +17,7 @@ type workFile struct {
 	Before     bool          `json:"before,omitempty"` // the hook before the reboot went well
 	After      bool          `json:"after,omitempty"`  // the hook after it
 	Seen       time.Duration `json:"seen,omitempty"`   // when the permission was first seen, on CLOCK_BOOTTIME
+	Since      time.Time     `json:"since,omitzero"`   // Grant.Since of that permission, which tells it from an earlier one
 }
 
 // lifeFile is what tells the next boot how it came about (reboot.json in the folder that outlives boots).

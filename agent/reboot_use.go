@@ -24,8 +24,11 @@ func within(g cluster.Granting) time.Duration {
 // use commits this host to reboot and asks logind. Whether it is committed is known only from the store: after an error it
 // asks there, by a quorum, and so does an agent that was started anew in between. One that is committed reboots within the grant's time, or gives the grant back with the reason.
 func (r *reboots) use(ctx context.Context, g cluster.Granting) time.Duration {
+	if g.External {
+		return r.again(ctx, g)
+	}
 	lease, ok := r.lease()
-	if g.External || !ok {
+	if !ok {
 		return restLength // a lease rings
 	}
 	if why, done := r.outcome(g); done {
@@ -47,7 +50,7 @@ func (r *reboots) use(ctx context.Context, g cluster.Granting) time.Duration {
 	case refused, !committed && (g.Phase != cluster.PhaseGranted || left <= 0):
 		return restLength // the leader takes it back
 	case committed && left <= 0 && !r.under(ctx):
-		return r.refuse(ctx, lease, g, fmt.Sprintf("the host had committed itself, and could not ask for the reboot within %s", within(g)))
+		return r.refuse(ctx, lease, g, "the host had committed itself, and could not ask for the reboot "+inTime(g))
 	case committed:
 		return r.carryOut(ctx, lease, g)
 	}
@@ -64,9 +67,19 @@ func (r *reboots) use(ctx context.Context, g cluster.Granting) time.Duration {
 		return useRetry
 	}
 	if left, err = r.left(g); err == nil && left <= 0 {
-		return r.refuse(ctx, lease, g, fmt.Sprintf("the store took longer than %s to answer", within(g)))
+		return r.refuse(ctx, lease, g, "the store did not answer "+inTime(g))
 	}
 	return r.carryOut(ctx, lease, g)
+}
+
+// again makes the checks again on a host that somebody else may reboot any moment: what is red takes its grant back.
+func (r *reboots) again(ctx context.Context, g cluster.Granting) time.Duration {
+	if g.Phase != cluster.PhaseGranted {
+		return restLength
+	}
+	v := cluster.Verdict{Generation: g.Generation, Reason: r.check(ctx, g, before)}
+	v.Well = v.Reason == ""
+	return r.tell(ctx, before, v, recheck)
 }
 
 // outcome is what became of a reboot that logind took on: why it did not come, or that it is under way.
@@ -76,17 +89,30 @@ func (r *reboots) outcome(g cluster.Granting) (why string, done bool) {
 	return r.undone, r.used == g.Generation
 }
 
-// left is how much of the grant's time is left, from when this boot first saw it.
+// left is how much of the grant's time is left: from when this boot first saw it, and by the wall clock until its window
+// closes. A grant that was taken back and given anew has its time anew.
 func (r *reboots) left(g cluster.Granting) (time.Duration, error) {
-	now := r.clock.Boottime()
-	if r.work.Seen == 0 {
-		r.work.Seen = now
+	now, was := r.clock.Boottime(), r.work
+	if anew := g.Phase == cluster.PhaseGranted && !r.work.Since.Equal(g.Since); r.work.Seen == 0 || anew {
+		r.work.Seen, r.work.Since = now, g.Since
 		if err := r.save(); err != nil {
-			r.work.Seen = 0
+			r.work = was
 			return 0, err
 		}
 	}
-	return within(g) - (now - r.work.Seen), nil
+	left := within(g) - (now - r.work.Seen)
+	if !g.Until.IsZero() {
+		left = min(left, time.Until(g.Until))
+	}
+	return left, nil
+}
+
+// inTime is how long a grant may be used, as the end of a sentence.
+func inTime(g cluster.Granting) string {
+	if g.Until.IsZero() {
+		return fmt.Sprintf("within %s", within(g))
+	}
+	return fmt.Sprintf("within %s and before its window closed at %s", within(g), g.Until.UTC().Format("15:04:05 UTC"))
 }
 
 // committed asks the store whether this boot has committed itself to the grant.

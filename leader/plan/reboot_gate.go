@@ -33,7 +33,7 @@ func (c *coordinator) mayGo(h *host) *hold {
 	if x := c.mayStill(h); x != nil {
 		return x
 	}
-	if left, closes := c.closesIn(h); closes && left <= 0 {
+	if until, closes := c.closes(h); closes && until.Sub(c.now) <= lastCall {
 		return queued("its window is about to close").as(HoldWindow)
 	}
 	return nil

@@ -56,6 +56,9 @@ func (c *coordinator) renew(h *host) bool {
 	next := *g
 	next.Wish, next.Need, next.Now, next.Soft, next.External = wish.ID, false, wish.Now, wish.Soft, wish.External
 	next.Cause, next.Times = asked(wish), 1
+	if next.Now {
+		next.Until = time.Time{}
+	}
 	c.write(h, next, cmp.Or(next.Reason, next.Cause), h.bootingAt())
 	return true
 }
@@ -165,8 +168,8 @@ func (c *coordinator) grant(h *host) {
 	if next.External {
 		next.Within = max(next.Within, externalWithin)
 	}
-	if left, closes := c.closesIn(h); closes {
-		next.Within = min(next.Within, left)
+	if until, closes := c.closes(h); closes {
+		next.Within, next.Until = min(next.Within, until.Sub(c.now)-lastCall), until.Round(0).UTC()
 	}
 	next.Phase = cluster.PhaseGranted
 	c.committed[h] = true
@@ -201,7 +204,7 @@ func (c *coordinator) takeBack(h *host) bool {
 		return false
 	}
 	next := *h.Grant
-	next.Phase, next.Within = cluster.PhaseDrained, 0
+	next.Phase, next.Within, next.Until = cluster.PhaseDrained, 0, time.Time{}
 	c.note(h, x)
 	c.write(h, next, "it may not reboot any more: "+x.reason, h.bootingAt())
 	return true

@@ -63,6 +63,11 @@ func (w *world) agentCommand(verb string, args []string) string {
 		})
 	case "use": // the grant, if it is one
 		return w.use(h)
+	case "until": // when the grant's window closes
+		if h.Grant == nil || h.Grant.Until.IsZero() {
+			return "no window binds the grant of " + h.Name() + "\n"
+		}
+		return h.Name() + " until " + h.Grant.Until.Format(time.DateTime) + "\n"
 	case "refuse":
 		w.snap.SetBooting(h.ID, &cluster.Booting{
 			Generation: h.Grant.Generation, Boot: h.Grant.Boot, Refused: strings.Join(spoken(args[1:]), " "),

@@ -122,18 +122,17 @@ func (c *coordinator) shutOut(h *host, teams []*team, need bool) *hold {
 // arrive and to be done.
 const lastCall = 5 * time.Second
 
-// closesIn says how long an empty host has to begin with its reboot before the first of its windows closes; closes is
-// false where none does, or none matters.
-func (c *coordinator) closesIn(h *host) (left time.Duration, closes bool) {
+// closes says when the first of an empty host's windows closes; ok is false where none does, or none matters.
+func (c *coordinator) closes(h *host) (until time.Time, ok bool) {
 	if h.Grant.Now || c.terms(h.Grant.Groups).finish {
-		return 0, false
+		return time.Time{}, false
 	}
 	for _, t := range c.charged(h) {
-		if at := c.hoursOf(t, h); at.open && (!closes || at.until.Sub(c.now)-lastCall < left) {
-			left, closes = at.until.Sub(c.now)-lastCall, true
+		if at := c.hoursOf(t, h); at.open && (!ok || at.until.Before(until)) {
+			until, ok = at.until, true
 		}
 	}
-	return left, closes
+	return until, ok
 }
 
 // calendar is an instant as sentences show it that may be days away.
