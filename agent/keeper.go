@@ -47,6 +47,7 @@ type keeper struct {
 	mem     Memory
 	saved   time.Time // when mem was put on disk
 	held    bool      // mem holds a view
+	taken   bool      // it is not the one that was on disk
 	ready   map[units.Hash]bool
 	missing int
 	frozen  string
@@ -58,6 +59,7 @@ type keeper struct {
 type orders struct {
 	view    cluster.View
 	held    bool
+	taken   bool   // this process has read the view: the one on disk has no grant
 	boot    string // the boot in which the view was read
 	frozen  string
 	read    int64
@@ -103,7 +105,7 @@ func named(v cluster.View) map[units.Hash]bool {
 func (k *keeper) orders() orders {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return orders{view: k.mem.View, held: k.held, boot: k.mem.Boot, frozen: k.frozen, read: k.read, missing: k.missing}
+	return orders{view: k.mem.View, held: k.held, taken: k.taken, boot: k.mem.Boot, frozen: k.frozen, read: k.read, missing: k.missing}
 }
 
 // fenced reports whether fenced units are ordered here, as far as is known: an order that
@@ -373,7 +375,7 @@ func (k *keeper) take(ctx context.Context, v cluster.View) error {
 	k.views.Pin(v.Store)
 	k.mu.Lock()
 	// What the watch saw of the store's progress while the disk was busy counts, too.
-	k.mem, k.held, k.saved = k.mem.Step(v, k.boot), true, time.Now()
+	k.mem, k.held, k.taken, k.saved = k.mem.Step(v, k.boot), true, true, time.Now()
 	ready := map[units.Hash]bool{}
 	for h := range named(v) {
 		if k.ready[h] || fetched[h] != nil {

@@ -50,6 +50,7 @@ type reboots struct {
 	change  func(func(*cluster.RebootReport)) // edits the report
 	kick    bell
 	moved   bell // orders changed
+	relook  bell // what look reports changed
 
 	hold holder
 	life lifeFile // survives the boot
@@ -63,6 +64,7 @@ type reboots struct {
 
 	mu      sync.Mutex
 	doing   *doing // what run is at, so that a grant that is taken back ends it
+	stays   string // what the hook before a reboot that did not come did, and nothing has undone
 	used    int64  // generation of the grant that this process knows as used and carried out
 	undone  string // why the reboot that logind took on did not come
 	falling fall
@@ -87,7 +89,7 @@ func newReboots(a *Agent) (*reboots, error) {
 		change: func(edit func(*cluster.RebootReport)) {
 			a.reporter.change(func(info *cluster.HostInfo) { info.Reboot = edited(info.Reboot, edit) })
 		},
-		kick: newBell(), moved: newBell(), workPath: filepath.Join(o.RunDir, "reboot.json"),
+		kick: newBell(), moved: newBell(), relook: newBell(), workPath: filepath.Join(o.RunDir, "reboot.json"),
 	}
 	r.hold.door = d.Logind
 	err := r.life.open(filepath.Join(o.StateDir, "reboot.json"), r.boot)
@@ -152,8 +154,16 @@ func (r *reboots) step(ctx context.Context) time.Duration {
 	if o.frozen != "" {
 		return restLength
 	}
-	if g == nil || !g.Phase.Holds() {
+	if g != nil && !g.Phase.Holds() {
+		g = nil
+	}
+	if g == nil && o.taken { // the view on disk has no grants
 		r.forget()
+	}
+	if wait, first := r.undoes(ctx, o, g); first {
+		return wait
+	}
+	if g == nil {
 		return restLength
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -193,6 +203,7 @@ func (r *reboots) begin(generation int64) {
 	if r.work.Generation != generation {
 		r.work = workFile{Boot: r.boot, Generation: generation}
 		r.tried, r.retry = 0, 0
+		r.stuck("")
 	}
 }
 

@@ -14,6 +14,7 @@ type workFile struct {
 	Boot       cluster.Boot  `json:"boot"`
 	Generation int64         `json:"generation"`       // of the grant
 	Warned     time.Duration `json:"warned,omitempty"` // when people were told, on CLOCK_BOOTTIME
+	Hooks      time.Duration `json:"hooks,omitempty"`  // how long a hook may take; 0 = no hook before the reboot was run that is still to be undone
 	Before     bool          `json:"before,omitempty"` // the hook before the reboot went well
 	After      bool          `json:"after,omitempty"`  // the hook after it
 	Seen       time.Duration `json:"seen,omitempty"`   // when the permission was first seen, on CLOCK_BOOTTIME

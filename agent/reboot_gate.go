@@ -97,6 +97,14 @@ func (r *reboots) hook(ctx context.Context, g cluster.Granting, when side, done 
 		v.Reason = r.why
 		return v, wait
 	}
+	if when == before && r.work.Hooks == 0 {
+		r.work.Hooks = hooksLimit(g)
+		if err := r.save(); err != nil { // what nobody would undo is not done
+			r.work.Hooks = 0
+			v.Reason = fmt.Sprintf("cannot note in /run that %s runs: %v", name, err)
+			return v, recheck
+		}
+	}
 	r.verdict(when, cluster.Verdict{Generation: g.Generation, Busy: true, Reason: string(name) + " runs"})
 	if v.Reason = r.runHook(ctx, name, hooksLimit(g)); v.Reason != "" {
 		r.retry, r.why = r.clock.Boottime()+hookRetry, v.Reason

@@ -23,6 +23,7 @@ func (r *reboots) look(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		case <-changed:
+		case <-r.relook:
 		}
 	}
 }
@@ -46,6 +47,9 @@ func (r *reboots) lookOnce(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	r.mu.Lock()
+	problem = joined([]string{problem, r.stays})
+	r.mu.Unlock()
 	r.metrics.needReboot.Set(map[cluster.NeedState]float64{cluster.NeedYes: 1, cluster.NeedUnknown: -1}[need.State])
 	r.change(func(report *cluster.RebootReport) {
 		if err == nil {

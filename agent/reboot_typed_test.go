@@ -192,6 +192,76 @@ func TestHookBefore(t *testing.T) {
 	})
 }
 
+// TestHookUndone: when the reboot does not come the hook after it runs once, in the same boot; when it fails that is told, and it is
+// run again until it goes well. A restart of the agent is no end of the grant.
+func TestHookUndone(t *testing.T) {
+	inReboots(t, func(w *world) {
+		const unit, undo, file = "flotilla-before-reboot@7.service", "flotilla-after-reboot@7.service", "/etc/systemd/system/flotilla-after-reboot@.service"
+		w.host.AddHostUnit(unit, "/x", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+		w.host.AddHostUnit(undo, file, "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+		g := w.granted()
+		g.Phase = cluster.PhaseDrained
+		w.grant(g)
+		w.verdict("the host to be ready", beforeOf, well(7))
+		w.stop()
+		w.mem.Down(true) // it knows nothing of grants for a while
+		w.start()
+		w.pass(time.Minute)
+		w.mem.Down(false)
+		w.pass(time.Minute)
+		if n := w.count("start", undo); n != 0 {
+			t.Fatalf("%s ran %d times while the grant stands, want never", undo, n)
+		}
+		g.Phase = cluster.PhaseAbandoned
+		w.grant(g)
+		w.until("the failure to be told", func() bool { return strings.Contains(w.report().Problem, undo+" ended with failed") })
+		w.host.AddHostUnit(undo, file, "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+		w.until("it to be told no more", func() bool { return w.report().Problem == "" })
+		w.stop()
+		starts := w.count("start", undo)
+		w.start()
+		w.pass(2 * time.Minute)
+		if n := w.count("start", undo); n != starts {
+			t.Errorf("%s ran %d times more after it went well, want never", undo, n-starts)
+		}
+	})
+}
+
+// TestHookUndoneBeforeTheNext: the grant goes away while the agent is down, and the next one comes. What the first one's hook did is
+// undone before the second one's runs.
+func TestHookUndoneBeforeTheNext(t *testing.T) {
+	inReboots(t, func(w *world) {
+		for _, unit := range []string{"flotilla-before-reboot@7.service", "flotilla-after-reboot@7.service", "flotilla-before-reboot@8.service"} {
+			w.host.AddHostUnit(unit, "/x", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+		}
+		g := w.granted()
+		g.Phase = cluster.PhaseDrained
+		w.grant(g)
+		w.verdict("the host to be ready", beforeOf, well(7))
+		w.stop()
+		g.Generation, g.Phase = 8, cluster.PhaseDrained
+		w.grant(g)
+		w.start()
+		w.verdict("the host to be ready for the next", beforeOf, well(8))
+		if n := w.count("start", "flotilla-after-reboot@7.service"); n != 1 {
+			t.Errorf("the hook after the reboot that did not come ran %d times, want once", n)
+		}
+		w.fellAfter(g)
+		if n := w.count("start", "flotilla-after-reboot@7.service"); n != 1 {
+			t.Errorf("it ran %d times after the next reboot, want once", n)
+		}
+	})
+}
+
+// fellAfter grants the reboot for which the host is ready, and waits until it is well after it.
+func (w *world) fellAfter(g cluster.Grant) {
+	w.t.Helper()
+	g.Phase = cluster.PhaseGranted
+	w.grant(g)
+	w.fell("reboot")
+	w.verdict("the host to be well after the reboot", afterOf, well(g.Generation))
+}
+
 // TestHookTakesTooLong: it is stopped, and the host is not ready.
 func TestHookTakesTooLong(t *testing.T) {
 	inReboots(t, func(w *world) {
