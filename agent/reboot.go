@@ -180,7 +180,7 @@ func (r *reboots) step(ctx context.Context) time.Duration {
 	switch {
 	case g.Boot != r.boot:
 		return r.after(ctx, *g)
-	case g.Phase == cluster.PhaseDrained:
+	case g.Phase == cluster.PhaseDrained, g.Phase == cluster.PhaseGranted && g.External: // who uses it does not make the checks
 		return r.before(ctx, *g)
 	case g.Phase == cluster.PhaseGranted, g.Phase == cluster.PhaseRebooting, g.Phase == cluster.PhaseOverdue:
 		return r.use(ctx, *g)

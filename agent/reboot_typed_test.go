@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,25 @@ func TestExternalGrant(t *testing.T) {
 		if n := len(w.host.Walls()); n != 0 {
 			t.Errorf("%d messages to people, want none: the client has its own", n)
 		}
+		w.client(g)
+		w.goesAsGranted()
+	})
+}
+
+// TestExternalGrantChecked: while the client has not used its grant the checks are made again, and what they find is told.
+func TestExternalGrantChecked(t *testing.T) {
+	gate := &gatedChecks{}
+	inRebootsWith(t, func(d *Doors) { d.Checks = gate }, func(w *world) {
+		g := w.granted()
+		g.External, g.Phase, g.Checks = true, cluster.PhaseDrained, []cluster.Check{{TCP: "x:1"}}
+		w.grant(g)
+		w.verdict("the check to be well", beforeOf, well(7))
+		g.Phase = cluster.PhaseGranted
+		w.grant(g)
+		gate.set(errors.New("an alert fires"))
+		w.verdict("the check to be red although the host has its grant", beforeOf, red(7, "an alert fires"))
+		gate.set(nil)
+		w.verdict("the check to be well again", beforeOf, well(7))
 		w.client(g)
 		w.goesAsGranted()
 	})
