@@ -70,9 +70,9 @@ func setFreeze(c *cli.Context, ask api.Maybe[api.FreezeAsk]) error {
 	case f == nil:
 		fmt.Fprintf(c.App.Writer, "%s: thawed\n", what)
 	case f.Until.IsZero():
-		fmt.Fprintf(c.App.Writer, "%s: frozen until it is thawed; what reboots already goes on\n", what)
+		fmt.Fprintf(c.App.Writer, "%s: frozen until it is thawed; what goes down already goes on, what is only drained is given back\n", what)
 	default:
-		fmt.Fprintf(c.App.Writer, "%s: frozen until %s; what reboots already goes on\n", what, when(f.Until))
+		fmt.Fprintf(c.App.Writer, "%s: frozen until %s; what goes down already goes on, what is only drained is given back\n", what, when(f.Until))
 	}
 	return nil
 }
