@@ -23,6 +23,8 @@ func rebootCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{Name: "status", ArgsUsage: "[HOST]", Usage: "where reboots stand, and what they wait for", Action: rebootStatus, Flags: append(listFlags(),
 				&cli.BoolFlag{Name: "watch", Usage: "go on with what changes"})},
+			{Name: "explain", ArgsUsage: "HOST...", Usage: "why a host reboots, or does not: what flotilla explain says of it", Action: rebootExplain, Flags: append(endpointFlags(),
+				&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "wide, json or yaml"})},
 			{Name: "cancel", ArgsUsage: "HOST...", Usage: "take back what was asked of hosts that do not reboot yet", Action: rebootCancel, Flags: append(endpointFlags(), choiceFlags()...)},
 			{Name: "freeze", Usage: "let no host begin to reboot", Action: rebootFreeze, Flags: append(append(endpointFlags(), frozenFlags()...), reason,
 				&cli.StringFlag{Name: "until", Usage: "when it ends by itself: 2h, or 2026-12-27T06:00:00+01:00; without it: when it is thawed"})},
