@@ -63,7 +63,7 @@ func TestDoctor(t *testing.T) {
 			r.Delay, r.Skew, r.Problem = 5*time.Second, -7*time.Second, "no such command: /usr/bin/needs"
 		}, []string{
 			"h1: no such command: /usr/bin/needs: mend the section reboot of /etc/flotilla/flotilla.json there, then systemctl restart flotilla-agent",
-			"h1: logind waits only 5s when somebody types reboot, 30s are needed to give units away (InhibitDelayMaxSec): systemctl restart systemd-logind there; if that does not help, set InhibitDelayMaxSec in /etc/systemd/logind.conf.d",
+			"h1: logind waits only 5s when somebody types reboot, 30s are needed to give units away (InhibitDelayMaxSec): systemctl reload systemd-logind there; if that does not help, another file of /etc/systemd/logind.conf.d has the last word: systemd-analyze cat-config systemd/logind.conf",
 			"h1: its clock is 7s behind the leader's: it gets no grant: timedatectl set-ntp true there; timedatectl status tells whether it is in step",
 		}},
 		{"groups", func(s *cluster.Snapshot, _ time.Time) {

@@ -84,7 +84,7 @@ func TestLockStands(t *testing.T) {
 		{name: "blocked", phase: cluster.PhaseBlocked, wish: 5, asked: 5, boot: "b1", pause: true, lock: lockBlocked, unlock: unlockWish},
 		{name: "blocked by itself", phase: cluster.PhaseBlocked, own: true, boot: "b1", pause: true, lock: lockNone, unlock: unlockNone},
 		{name: "abandoned by a window", phase: cluster.PhaseAbandoned, wish: 5, asked: 5, boot: "b1", lock: lockQueued, unlock: unlockWish},
-		{name: "abandoned, nobody used it", phase: cluster.PhaseAbandoned, wish: 5, asked: 5, boot: "b1", pause: true, lock: lockNone, unlock: unlockWish},
+		{name: "abandoned, nobody used it", phase: cluster.PhaseAbandoned, wish: 5, asked: 5, boot: "b1", pause: true, lock: lockNone, unlock: unlockNone},
 		{name: "abandoned, given back", phase: cluster.PhaseAbandoned, wish: 5, boot: "b1", lock: lockNone, unlock: unlockNone},
 		{name: "failed", phase: cluster.PhaseFailed, wish: 5, asked: 5, boot: "b1", lock: lockNone, unlock: unlockNone},
 		{name: "loop", phase: cluster.PhaseLoop, own: true, boot: "b1", lock: lockLoop, unlock: unlockNone},
