@@ -179,24 +179,6 @@ func TestF43GrantTakenBack(t *testing.T) {
 	})
 }
 
-// TestF13GrantPastItsWindow: a grant that is seen late, or whose checks turn green late, is not used once its window has closed.
-func TestF13GrantPastItsWindow(t *testing.T) {
-	gate := &gatedChecks{}
-	inRebootsWith(t, func(d *Doors) { d.Checks = gate }, func(w *world) {
-		gate.set(errors.New("not yet"))
-		g := w.granted()
-		g.Within, g.Until, g.Checks = time.Hour, time.Now().Add(20*time.Second), []cluster.Check{{TCP: "x:1"}}
-		w.grant(g)
-		w.verdict("the check to be red", beforeOf, red(7, "not yet"))
-		w.pass(20 * time.Second)
-		gate.set(nil)
-		w.stays(5 * time.Minute)
-		if b := w.booting(); b != nil {
-			t.Errorf("the host says %+v, want nothing", b)
-		}
-	})
-}
-
 // TestGrantGivenAnew: a grant that was taken back and given anew has its time anew.
 func TestGrantGivenAnew(t *testing.T) {
 	gate := &gatedChecks{}

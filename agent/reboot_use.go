@@ -89,8 +89,8 @@ func (r *reboots) outcome(g cluster.Granting) (why string, done bool) {
 	return r.undone, r.used == g.Generation
 }
 
-// left is how much of the grant's time is left: from when this boot first saw it, and by the wall clock until its window
-// closes. A grant that was taken back and given anew has its time anew.
+// left is how much of the grant's time is left, from when this boot first saw it. A grant that was taken back and given
+// anew has its time anew.
 func (r *reboots) left(g cluster.Granting) (time.Duration, error) {
 	now, was := r.clock.Boottime(), r.work
 	if anew := g.Phase == cluster.PhaseGranted && !r.work.Since.Equal(g.Since); r.work.Seen == 0 || anew {
@@ -100,20 +100,11 @@ func (r *reboots) left(g cluster.Granting) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	left := within(g) - (now - r.work.Seen)
-	if !g.Until.IsZero() {
-		left = min(left, time.Until(g.Until))
-	}
-	return left, nil
+	return within(g) - (now - r.work.Seen), nil
 }
 
 // inTime is how long a grant may be used, as the end of a sentence.
-func inTime(g cluster.Granting) string {
-	if g.Until.IsZero() {
-		return fmt.Sprintf("within %s", within(g))
-	}
-	return fmt.Sprintf("within %s and before its window closed at %s", within(g), g.Until.UTC().Format("15:04:05 UTC"))
-}
+func inTime(g cluster.Granting) string { return fmt.Sprintf("within %s", within(g)) }
 
 // committed asks the store whether this boot has committed itself to the grant.
 func (r *reboots) committed(ctx context.Context, g cluster.Granting) (committed, refused bool, err error) {

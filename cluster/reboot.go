@@ -108,7 +108,7 @@ type Grant struct {
 	Soft       bool          `json:"soft,omitempty"`     // only systemd restarts: systemd-soft-reboot.service(8)
 	External   bool          `json:"external,omitempty"` // the host is rebooted by who asked (FleetLock), not by its agent
 	Within     time.Duration `json:"within,omitempty"`   // of PhaseGranted: how long it may be used, from when the agent first sees it; nanoseconds
-	Until      time.Time     `json:"until,omitzero"`     // of PhaseGranted: when the first of its windows closes, after which it must not be used; zero = none binds it
+	Until      time.Time     `json:"until,omitzero"`     // of PhaseGranted: when the first of its windows closes, by the leader's clock; shown, never compared (Within ends before it); zero = none binds it
 	Checks     []Check       `json:"checks,omitempty"`   // of its groups: what must be well before and after
 	Hooks      time.Duration `json:"hooks,omitempty"`    // how long the hooks before and after may take each; nanoseconds
 	Wall       string        `json:"wall,omitempty"`     // message to logged-in users; "" = none

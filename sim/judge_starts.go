@@ -22,6 +22,9 @@ func (j *Judge) rebooting(t *truth, heard, asked time.Time) {
 	switch {
 	case t.guest:
 		j.breach("%s reboots although its id belongs to another host", t.name)
+	case b.Refused == "" && f.spec.Unlock != nil && f.spec.Unlock.Generation == b.Generation:
+		j.count["after an unlock"]++ // it had committed itself when a person took its slot away, and goes down late
+		return
 	case g == nil || b.Generation != g.Generation || b.Refused != "":
 		j.breach("%s reboots, and the store has it use grant %d (%s), not %d", t.name, b.Generation, b.Refused, generationOf(g))
 		return
