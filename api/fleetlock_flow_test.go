@@ -276,7 +276,7 @@ func TestLockRefusals(t *testing.T) {
 		}, 423, "health_gate", "alert is firing"},
 		{"checks red for long", func(t *testing.T, c *apitest.Cluster) {
 			unwell(t, c.Hosts[0], "alert is firing")
-			lockGroup(t, c, func(g *cluster.Group) { g.Times.Gate, g.Times.Hooks = time.Millisecond, time.Millisecond })
+			lockGroup(t, c, func(g *cluster.Group) { g.Times.Gate, g.Times.Hooks = 500*time.Millisecond, 500*time.Millisecond })
 			lockOnce(t, c.Hosts[0], c.Hosts[0], "pre-reboot")
 			phaseIs(t, c, c.Hosts[0], cluster.PhaseBlocked)
 		}, 423, "health_gate", "alert is firing"},
