@@ -22,8 +22,17 @@ func (j *Judge) rebooting(t *truth, heard, asked time.Time) {
 	switch {
 	case t.guest:
 		j.breach("%s reboots although its id belongs to another host", t.name)
-	case b.Refused == "" && f.spec.Unlock != nil && f.spec.Unlock.Generation == b.Generation:
-		j.count["after an unlock"]++ // it had committed itself when a person took its slot away, and goes down late
+	case t.used[b.Generation] > 1:
+		j.breach("%s reboots %d times by grant %d", t.name, t.used[b.Generation], b.Generation)
+		return
+	case f.lateAfterUnlock():
+		if t.since(b.Boot) != 0 {
+			j.breach("%s reboots by grant %d of another boot", t.name, b.Generation)
+		}
+		if heard.Before(f.booked) {
+			j.breach("%s reboots, and the store never answered that it may", t.name)
+		}
+		j.count["after an unlock"]++
 		return
 	case g == nil || b.Generation != g.Generation || b.Refused != "":
 		j.breach("%s reboots, and the store has it use grant %d (%s), not %d", t.name, b.Generation, b.Refused, generationOf(g))
@@ -32,8 +41,6 @@ func (j *Judge) rebooting(t *truth, heard, asked time.Time) {
 		j.breach("%s reboots by grant %d, which is %s", t.name, g.Generation, g.Phase)
 	case t.since(g.Boot) != 0:
 		j.breach("%s reboots by grant %d of another boot", t.name, g.Generation)
-	case t.used[b.Generation] > 1:
-		j.breach("%s reboots %d times by grant %d", t.name, t.used[b.Generation], b.Generation)
 	case heard.Before(f.booked):
 		j.breach("%s reboots, and the store never answered that it may", t.name)
 	}
@@ -54,6 +61,13 @@ func (j *Judge) rebooting(t *truth, heard, asked time.Time) {
 			j.breach("%s reboots with %s, which could move", t.name, u)
 		}
 	}
+}
+
+// lateAfterUnlock says that the host had committed itself to a grant that a person ended since, and that another stands by
+// now: it may still go down by the old one, once, in that boot.
+func (f *facts) lateAfterUnlock() bool {
+	b, u := f.booking, f.spec.Unlock
+	return b.Refused == "" && u != nil && u.Generation == b.Generation && (f.grant == nil || f.grant.Generation != b.Generation)
 }
 
 // edited says that people changed windows, groups or the wish since the host got leave to reboot.

@@ -56,7 +56,7 @@ func suites() []suite {
 	thirdLabs := []string{"e2e-third", "overdue", "fleetlock"}
 	return []suite{
 		{name: "unit, -race", in: []string{"test"}, tests: []string{"-race", oneProcessor, "-shuffle=on", "-skip=Mutations$", "./..."}, env: []string{"SIM_SEEDS=3", "SIM_REBOOTS=2", "CGO_ENABLED=1"}, budget: 12 * time.Minute},
-		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "SIM_REBOOTS=20", "CGO_ENABLED=0"}, budget: 9 * time.Minute},
+		{name: "simulator, 200 seeds", in: []string{"test"}, tests: []string{"-count=1", "./sim"}, env: []string{"SIM_SEEDS=200", "SIM_REBOOTS=70", "CGO_ENABLED=0"}, budget: 9 * time.Minute},
 		{name: "Butane files", in: []string{"test"}, dir: "install/butane", tests: []string{"-count=1", "./..."}, budget: 2 * time.Minute},
 		{name: "hosts", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "./e2e/hosts"}, budget: 4 * time.Minute, labs: hostLabs},
 		{name: "scenarios", in: []string{"test", "e2e"}, tests: []string{"-tags=e2e", "-count=1", "-timeout=30m", "-skip=" + second + "|" + third, "./e2e"}, budget: 25 * time.Minute, labs: labs},
